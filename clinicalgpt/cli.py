@@ -1,0 +1,62 @@
+"""
+A frozen dataclass is a command line: each field a --kebab-case flag, its default and help beside it.
+
+    lr: float = arg(5e-5, "peak learning rate", tiny=1e-3)
+
+The default is the paper's, meant for a base of billions of weights; `tiny` replaces it when the run stands on the embedded tiny base and
+the flag is not given.  `run_main` turns bad input into one line on stderr and exit status 2.
+"""
+
+import argparse
+import dataclasses
+import sys
+from pathlib import Path
+
+from clinicalgpt.files import read_json
+
+
+def arg(default, help, tiny=None):
+    return dataclasses.field(default=default, metadata={"help": help, "tiny": tiny})
+
+
+def parse(Config, argv=None):
+    """Config from the command line.  A wrong flag or value exits with status 2 and one line."""
+    parser = argparse.ArgumentParser(description=Config.__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    for field in dataclasses.fields(Config):
+        flag, tiny = "--" + field.name.replace("_", "-"), field.metadata["tiny"]
+        help = field.metadata["help"] + (f" (default on the tiny base: {tiny})" if tiny is not None else "")
+        if field.type in (bool, "bool"):
+            parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=field.default, help=help)
+        elif isinstance(field.default, tuple):
+            parser.add_argument(flag, nargs="+", default=field.default, help=help)
+        else:
+            parser.add_argument(flag, type=type(field.default), default=field.default, help=help)
+    for action in parser._actions:
+        action.help = action.help.replace("%", "%%")
+    given = vars(parser.parse_args(argv))
+    named = {a.split("=")[0] for a in (sys.argv[1:] if argv is None else argv) if a.startswith("--")}
+    if on_tiny_base(given):
+        for field in dataclasses.fields(Config):
+            if field.metadata["tiny"] is not None and "--" + field.name.replace("_", "-") not in named:
+                given[field.name] = field.metadata["tiny"]
+    return Config(**{name: tuple(value) if isinstance(value, list) else value for name, value in given.items()})
+
+
+def on_tiny_base(given):
+    """Whether a run stands on a base that clinicalgpt.pretrain made: it says so itself, or the run that it starts from does."""
+    if given.get("init"):
+        return on_tiny_base(read_json(Path(given["init"]) / "config.json"))
+    folder = Path(given.get("base", ""))
+    return given.get("base") == "tiny" or (folder / "model" / "config.json").is_file() \
+        and "clinicalgpt" in read_json(folder / "model" / "config.json")
+
+
+def run_main(main, Config):
+    try:
+        return main(parse(Config))
+    except (ValueError, FileNotFoundError) as error:
+        print(f"{sys.argv[0]}: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print(f"{sys.argv[0]}: interrupted; --resume continues from the last checkpoint", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,111 @@
+"""
+A small base model from nothing: a SentencePiece tokenizer and a BLOOM trained on plain text, stored as a Hugging Face folder.
+
+    python -m clinicalgpt.pretrain --text FILES --out DIR            the model is then DIR/model, and --base DIR finds it
+
+It exists so that everything after it can run, and be understood, on a laptop: `--base tiny` is this script on the prose of the embedded
+knowledge graph.  Every line of text is one sequence (cut where it is longer than --max-len) and every token of it is learned.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from clinicalgpt.cli import arg, run_main
+from clinicalgpt.dataset import Example, batch_of_step, micro_batches, pack, steps_per_epoch
+from clinicalgpt.files import read_json
+from clinicalgpt.model import ModelConfig, Transformer
+from clinicalgpt.run import Run, RunConfig, learning_rate, make_optimizer, optimizer_step, seed_of
+from clinicalgpt.tokenizer import SentencePiece, Template, train_sentencepiece
+from data.generate import generate
+
+
+@dataclass(frozen=True)
+class PretrainConfig(RunConfig):
+    """Train a tokenizer and a small BLOOM on text files, a paragraph a line."""
+    text: tuple = arg((), "text files, UTF-8, a paragraph a line")
+    out: str = arg("runs/base", "run folder to write; the model is its model/")
+    vocabulary: int = arg(4096, "entries of the tokenizer")
+    width: int = arg(256, "width of the model")
+    layers: int = arg(4, "blocks")
+    heads: int = arg(8, "attention heads")
+    max_len: int = arg(256, "tokens of a sequence; longer lines are cut into several")
+    batch_size: int = arg(64, "lines per optimizer step")
+    epochs: float = arg(2.0, "passes over the text")
+    lr: float = arg(2e-3, "peak learning rate")
+
+
+def main(cfg):
+    run = Run(cfg, "pretrain")                                                      # 1. folder, seed, device
+    if run.finished:
+        return read_json(run.out / "done.json")
+    lines = read_lines(cfg.text)                                                    # 2. tokenizer, from the text and the template's words
+    template = Template()
+    markers = [text for text, _ in template.segments([{"role": role, "content": "."} for role in ("system", "user", "assistant", "user")])]
+    if not (run.out / "tokenizer.model").is_file():
+        train_sentencepiece([line[:4000] for line in lines] + markers * 100, run.out / "tokenizer.model", cfg.vocabulary)
+    tokenizer = SentencePiece(run.out / "tokenizer.model")
+    examples = []                                                                   # 3. sequences in which every token is learned
+    for line in lines:
+        ids = tokenizer.encode(line) + [tokenizer.eos_id]
+        examples += [Example(part, [True] * len(part), {}) for part in (ids[i:i + cfg.max_len] for i in range(0, len(ids), cfg.max_len))]
+    config = ModelConfig(tokenizer.vocabulary, cfg.width, cfg.layers, cfg.heads)
+    model = Transformer(config).initialise(torch.Generator().manual_seed(seed_of(cfg.seed, 0))).to(run.device)
+    optimizer = make_optimizer([(model.parameters(), cfg.lr)], cfg.weight_decay or 0.01)
+    total = cfg.steps or round(cfg.epochs * steps_per_epoch(len(examples), cfg.batch_size))
+    for step in run.steps(total, dict(model.named_parameters()), optimizer):        # 4. one optimizer step a turn
+        batch = [examples[i] for i in batch_of_step(len(examples), cfg.batch_size, cfg.seed, step)]
+        count, loss = sum(len(example.ids) - 1 for example in batch), 0.0
+        for run_of in micro_batches(batch, cfg.micro_batch_tokens, lambda example: len(example.ids)):
+            with run.autocast():
+                nll = -model.score(pack(run_of, run.device))[0].sum() / count
+            nll.backward()
+            loss += nll.item()
+        optimizer_step(optimizer, learning_rate(step, total, 1.0, cfg.warmup_steps, floor=0.1), cfg.grad_clip)
+        run.log(step, loss=loss, tokens=count)
+
+    def save(folder):                                                               # 5. the model folder, marked as made here
+        model.raw_config |= {"clinicalgpt": "pretrained from nothing by clinicalgpt.pretrain"}
+        model.save(folder / "model")
+        tokenizer.save(folder / "model")
+        template.save(folder / "template.json")
+    return run.finish(save, loss=loss)
+
+
+def read_lines(paths):
+    lines = []
+    for path in paths:
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"{path}: no such file")
+        try:
+            lines += [line for line in Path(path).read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{path}: not UTF-8 text ({error})") from None
+    if not lines:
+        raise ValueError("--text: no lines of text; name files with a paragraph a line")
+    return lines
+
+
+def tiny_data(lang="zh", seed=0):
+    """The folder of the embedded records for this language and seed, made on first use."""
+    if lang not in ("zh", "en"):
+        raise ValueError(f"--lang {lang}: choose zh or en")
+    folder = Path(f"runs/tiny-{lang}/data-{seed}")
+    if not folder.is_dir():
+        aside = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+        generate(aside, lang=lang, seed=seed)
+        aside.rename(folder)
+    return folder
+
+
+def tiny_base(lang="zh"):
+    """The embedded base for this language, trained on first use (about a minute); its run folder."""
+    folder = Path(f"runs/tiny-{lang}/base")
+    main(PretrainConfig(text=(str(tiny_data(lang) / "pretrain.txt"),), out=str(folder), resume=True, save_every=200))
+    return folder
+
+
+if __name__ == "__main__":
+    run_main(main, PretrainConfig)

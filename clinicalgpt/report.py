@@ -1,0 +1,274 @@
+"""
+What a run or an evaluation has to show, as report.html and report.md: results, answers, curves, settings.
+(Not here: computing any of it.)  The page is one file for anywhere: curves are inline SVG, no script and
+no network; light and dark, phone and print.  It adds no date or path: the same inputs give the same bytes.
+
+    runs       {name: run folder}: a plot for every number of metrics.jsonl, "valid_x" over "x"; config.json
+    results    [{"task", "metric", "models": {name: {"value", "low", "high"}}}]: a row each, a column a model.
+               A value may be text ("12 / 5 / 3"); low, high and "note" (how it was measured) may be absent
+    samples    [{"question", "answers": {name: text}}]: side by side; a reference is one more answer
+    facts      [(name, value)]: commands, seeds, versions
+
+What a model or a file says is text: it is escaped on its way into the page and into the Markdown.
+"""
+import json
+import math
+import re
+import unicodedata
+from html import escape
+from pathlib import Path
+
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 340, 180, 46, 10, 8, 22          # of a plot, and its margins
+POINTS = 80                                                                # of a curve; more are averaged
+NOTICE = "Written by language models in training, to study how they learn. This is no medical advice."
+
+STYLE = """
+:root { color-scheme: light dark; --ink: #1b2130; --soft: #626b7c; --rule: #dfe3ea; --page: #f6f7f9;
+  --card: #fff; --one: #1f62c7; --two: #cf5a1c; --bad: #b3261e }
+@media screen and (prefers-color-scheme: dark) {
+  :root { --ink: #e4e8f0; --soft: #98a2b5; --rule: #333b4a; --page: #12161d;
+    --card: #1a202a; --one: #78adff; --two: #ff9a5c; --bad: #ff8a80 } }
+* { box-sizing: border-box }
+body { margin: 0 auto; max-width: 76rem; padding: 2rem 1rem 3rem; background: var(--page); color: var(--ink);
+  font: 16px/1.55 system-ui, "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", sans-serif;
+  -webkit-text-size-adjust: 100%; print-color-adjust: exact; -webkit-print-color-adjust: exact }
+h1 { font-size: 1.8rem; line-height: 1.2; margin: 0 0 .3rem }
+h2 { font-size: 1.25rem; margin: 2.6rem 0 .8rem; break-after: avoid }
+h3 { font-size: 1rem; margin: 0 0 .7rem }
+h4 { font-size: .8rem; margin: 0 0 .2rem; color: var(--soft) }
+p { margin: 0 } .soft { color: var(--soft); font-size: .85rem; margin-top: .5rem }
+.plots { display: grid; gap: .8rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 19rem), 1fr)) }
+.answers { display: grid; gap: 1rem;
+  grid-template-columns: repeat(auto-fit, minmax(min(100%, 15rem), 1fr)) }
+figure, article, .table, details { margin: 0; background: var(--card); border: 1px solid var(--rule);
+  border-radius: 8px; padding: .8rem .9rem; break-inside: avoid }
+article + article, details { margin-top: .8rem }
+.answers p, .fact, pre { white-space: pre-wrap; overflow-wrap: anywhere }
+figcaption { display: flex; flex-wrap: wrap; gap: 0 .8rem; font-size: .9rem }
+figcaption b { flex: 1 } .one { color: var(--one) } .two { color: var(--two) } .bad { color: var(--bad) }
+svg { display: block; width: 100%; height: auto; margin-top: .4rem; font-size: 11px }
+svg text { fill: var(--soft) } svg line { stroke: var(--rule) } svg circle { fill: currentColor }
+svg path { fill: none; stroke: currentColor; stroke-width: 1.8; stroke-linejoin: round }
+svg .two path { stroke-dasharray: 5 3 } svg path.band { fill: currentColor; stroke: none; opacity: .16 }
+.table { overflow-x: auto; break-inside: auto }
+table { border-collapse: collapse; width: 100% } figcaption, table { font-variant-numeric: tabular-nums }
+th, td { text-align: left; vertical-align: top; padding: .4rem 1rem .4rem 0;
+  border-top: 1px solid var(--rule) }
+tr:first-child > * { border-top: 0; padding-top: 0 } tr { break-inside: avoid }
+td.value { white-space: nowrap; min-width: 7rem } small { color: var(--soft); margin-left: .3rem }
+.span { display: block; position: relative; height: 9px; border-bottom: 1px solid var(--rule) }
+.span i, .span b { position: absolute; background: var(--one); border-radius: 2px }
+.span i { height: 3px; top: 4px; opacity: .45 }
+.span b { height: 9px; top: 1px; width: 3px; margin-left: -1px }
+.fact { font: .85rem/1.6 ui-monospace, monospace } pre { margin: .6rem 0 0; font-size: .8rem }
+summary { cursor: pointer; color: var(--soft); font-size: .9rem }
+@media (max-width: 40rem) { small { display: block; margin: 0 } td.value { min-width: 5.6rem } }
+@media print { body { max-width: none; padding: 0; background: none; font-size: 12px }
+  .plots { grid-template-columns: repeat(3, 1fr) } }
+"""
+
+
+def read_metrics(folder):
+    """{quantity: [(step, value)]}, in order of mention.  A step written twice counts as written last."""
+    path, curves = Path(folder) / "metrics.jsonl", {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            record = json.loads(line)
+            step = int(record["step"])
+        except (ValueError, TypeError, KeyError):
+            raise ValueError(f"{path}:{number}: not a JSON object with a 'step'; remove the line") from None
+        for key, value in record.items():
+            if key not in ("step", "time") and type(value) in (int, float):
+                curves.setdefault(key, {})[step] = value
+    return {key: sorted(points.items()) for key, points in curves.items()}
+
+
+def number(value):
+    return f"{value:,.0f}" if value % 1 == 0 or abs(value) >= 1000 else f"{value:.4g}"
+
+
+def ticks(low, high):
+    """Round numbers around an interval, 1, 2, 5 times a power of ten apart: ticks(0.3, 3.7) is 0 1 2 3 4."""
+    if high - low < 1e-9 * max(abs(low), abs(high), 1e-9):         # a flat line gets room above and below
+        low, high = low - (abs(low) or 1) / 2, high + (abs(high) or 1) / 2
+    power = 10.0 ** math.floor(math.log10((high - low) / 4))
+    unit = next(power * n for n in (1, 2, 5, 10) if (high - low) / (power * n) <= 4)
+    return [i * unit for i in range(math.floor(low / unit + 1e-9), math.ceil(high / unit - 1e-9) + 1)]
+
+
+def thinned(points, most):
+    """(step, mean, lowest, highest) of neighbouring points, at most `most` groups of them."""
+    groups = min(most, len(points))
+    for i in range(groups):
+        steps, values = zip(*points[i * len(points) // groups:(i + 1) * len(points) // groups], strict=True)
+        yield steps[-1], sum(values) / len(values), min(values), max(values)
+
+
+def drawing(curves):
+    """The inside of a plot's SVG.  curves: {"": training points, "valid": validation points}, none empty."""
+    groups = {kind: list(thinned(points, POINTS)) for kind, points in curves.items()}
+    values, steps = ([point[i] for points in curves.values() for point in points] for i in (1, 0))
+    marks, first, last = ticks(min(values), max(values)), min(steps), max(steps)
+
+    def x(step):
+        return LEFT + (WIDTH - LEFT - RIGHT) * ((step - first) / (last - first) if last > first else 0.5)
+
+    def y(value):
+        return TOP + (HEIGHT - TOP - BOTTOM) * (marks[-1] - value) / (marks[-1] - marks[0])
+
+    def path(corners, kind):
+        line = " ".join(f"{x(step):.1f},{y(value):.1f}" for step, value in corners)
+        return f'<path class="{kind}" d="M{line}"/>'
+
+    for mark in marks:
+        yield (f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(mark):.1f}" y2="{y(mark):.1f}"/>'
+               f'<text x="{LEFT - 6}" y="{y(mark) + 4:.1f}" text-anchor="end">{mark:,.10g}</text>')
+    for step, anchor in {first: "start", last: "end"}.items():
+        yield f'<text x="{x(step):.1f}" y="{HEIGHT - 5}" text-anchor="{anchor}">step {step:,}</text>'
+    for kind, drawn in groups.items():
+        yield f'<g class="{"two" if kind else "one"}">'
+        if len(curves[kind]) > POINTS:                             # a band: lowest to highest of each group
+            highest, lowest = [(g[0], g[3]) for g in drawn], [(g[0], g[2]) for g in reversed(drawn)]
+            yield path(highest + lowest, "band")
+        yield path([group[:2] for group in drawn], "curve")
+        yield f'<circle cx="{x(drawn[-1][0]):.1f}" cy="{y(drawn[-1][1]):.1f}" r="2.6"/></g>'
+
+
+def plot(name, curves):
+    """A figure of one quantity: its name, the latest values, how many were not finite, and the drawing."""
+    finite = {kind: [p for p in points if math.isfinite(p[1])] for kind, points in curves.items()}
+    finite = {kind: points for kind, points in finite.items() if points}
+    lost = sum(map(len, curves.values())) - sum(map(len, finite.values()))
+    caption = f"<b>{escape(name)}</b>"
+    for kind, points in finite.items():
+        caption += f'<span class="{"two" if kind else "one"}">{kind} {number(points[-1][1])}</span>'
+    caption += f'<span class="bad">{lost} not finite</span>' if lost else ""
+    inside = "".join(drawing(finite)) if finite else ""
+    return (f'<figure><figcaption>{caption}</figcaption><svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
+            f'aria-label="{escape(name)} by step">{inside}</svg></figure>')
+
+
+def plots(curves):
+    for name, points in curves.items():
+        twin = f"valid_{name}"
+        if not (name.startswith("valid_") and name.removeprefix("valid_") in curves):
+            yield plot(name, {"": points} | ({"valid": curves[twin]} if twin in curves else {}))
+
+
+def sparkline(points, width=24):
+    values = [mean for _, mean, _, _ in thinned([p for p in points if math.isfinite(p[1])], width)]
+    low, span = min(values, default=0), max(values, default=0) - min(values, default=0)
+    return "".join("▁▂▃▄▅▆▇█"[round(7 * (v - low) / span) if span else 3] for v in values)
+
+
+def markdown_table(rows):
+    """The first row is the heading.  Aligned for a terminal too, where a Chinese character is two wide."""
+    def width(cell):
+        return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in cell)
+
+    rows = [[markdown(cell) for cell in row] for row in rows]
+    widths = [min(max(map(width, column)), 40) for column in zip(*rows, strict=True)]
+    rows.insert(1, ["-" * w for w in widths])
+    padded = [[cell + " " * (w - width(cell)) for cell, w in zip(row, widths, strict=True)] for row in rows]
+    return "".join(f"| {' | '.join(row)} |\n" for row in padded)
+
+
+def markdown(value):
+    """One line in which nothing is markup: no tag, cell border, code, emphasis, link or image."""
+    return re.sub(r"[\\`*<|]|(?<=\])[(\[:]", r"\\\g<0>", " ".join(str(value).split()))
+
+
+def score(cell):
+    """A value and its interval as texts; counts and texts as they are, a dash where a model was not asked."""
+    if cell is None:
+        return "–", ""
+    numbers = map(cell.get, ("value", "low", "high"))
+    value, low, high = (f"{x:.3f}" if isinstance(x, float) else x for x in numbers)
+    return str(value), "" if low is None else f"[{low}, {high}]"
+
+
+def interval_bar(cell, row):
+    """The interval drawn on one scale with the row's others: whether two models overlap can be seen."""
+    if cell is None or cell.get("low") is None:
+        return ""
+    others = [other for other in row["models"].values() if other.get("low") is not None]
+    zero, top = min(0, *(other["low"] for other in others)), max(other["high"] for other in others)
+    low, value, high = (100 * (cell[end] - zero) / ((top - zero) or 1) for end in ("low", "value", "high"))
+    return (f'<span class="span"><i style="left:{low:.1f}%;width:{high - low:.1f}%"></i>'
+            f'<b style="left:{value:.1f}%"></b></span>')
+
+
+def results_section(results):
+    """Every section is its page and its Markdown."""
+    models = list(dict.fromkeys(name for row in results for name in row["models"]))
+    heading = "".join(f"<th>{escape(name)}</th>" for name in ("", *models))
+    page, text, task = [f'<div class="table"><table><tr>{heading}</tr>'], [["task", "metric", *models]], None
+    for row in results:
+        cells = [row["models"].get(name) for name in models]
+        text.append([row["task"], row["metric"], *(" ".join(filter(None, score(cell))) for cell in cells)])
+        if row["task"] != task:
+            task = row["task"]
+            page.append(f'<tr><th colspan="{1 + len(models)}">{escape(task)}</th></tr>')
+        page.append(f"<tr><td>{escape(row['metric'])}</td>")
+        for cell in cells:
+            value, interval = map(escape, score(cell))
+            page.append(f'<td class="value">{value} <small>{interval}</small>{interval_bar(cell, row)}</td>')
+        page.append("</tr>")
+    notes = list(dict.fromkeys(row["note"] for row in results if row.get("note")))
+    page += ["</table></div>", *(f'<p class="soft">{escape(note)}</p>' for note in notes)]
+    return "".join(page), "\n".join([markdown_table(text), *(markdown(note) + "\n" for note in notes)])
+
+
+def samples_section(samples):
+    page, text = [], []
+    for i, sample in enumerate(samples, 1):
+        answers = "".join(f"<div><h4>{escape(name)}</h4><p>{escape(answer)}</p></div>"
+                          for name, answer in sample["answers"].items())
+        page.append(f'<article><h3>{i}. {escape(sample["question"])}</h3>'
+                    f'<div class="answers">{answers}</div></article>')
+        text += [f"### {i}. {markdown(sample['question'])}\n",
+                 markdown_table([["model", "answer"], *sample["answers"].items()])]
+    return "".join(page), "\n".join(text)
+
+
+def run_section(folder):
+    curves, config = read_metrics(folder), Path(folder) / "config.json"
+    page, rows = f'<div class="plots">{"".join(plots(curves))}</div>', []
+    for name, points in curves.items():
+        values = [value for _, value in points]
+        finite = [value for value in values if math.isfinite(value)] or values
+        numbers = map(number, (values[0], min(finite), max(finite), values[-1]))
+        rows.append([name, *numbers, sparkline(points)])
+    text = markdown_table([["quantity", "first", "lowest", "highest", "last", "curve"], *rows])
+    if config.exists():
+        settings = config.read_text(encoding="utf-8").strip()
+        page += f"<details><summary>config.json</summary><pre>{escape(settings)}</pre></details>"
+        text += "".join(f"\n    {line}" for line in settings.splitlines()) + "\n"
+    return page, text
+
+
+def facts_section(facts):
+    rows = "".join(f'<tr><th>{escape(str(name))}</th><td class="fact">{escape(str(value))}</td></tr>'
+                   for name, value in facts)
+    return f'<div class="table"><table>{rows}</table></div>', markdown_table([["name", "value"], *facts])
+
+
+def write_report(out, title, runs, results=None, samples=None, facts=None):
+    """Write report.html and report.md into the folder `out`; the arguments are described above."""
+    sections = [("Results", results_section(results))] if results else []
+    sections += [("Answers side by side", samples_section(samples))] if samples else []
+    sections += [(f"Training: {name}", run_section(folder)) for name, folder in runs.items()]
+    sections += [("How to get these numbers again", facts_section(facts))] if facts else []
+    body = "\n".join(f"<h2>{escape(heading)}</h2>\n{page}" for heading, (page, _) in sections)
+    page = ('<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+            '<meta name="viewport" content="width=device-width, initial-scale=1">'
+            '<meta http-equiv="Content-Security-Policy" '
+            """content="default-src 'none'; style-src 'unsafe-inline'">"""
+            f"<title>{escape(title)}</title><style>{STYLE}</style></head>\n"
+            f'<body><h1>{escape(title)}</h1><p class="soft">{NOTICE}</p>\n{body}\n</body></html>\n')
+    text = f"# {markdown(title)}\n\n{NOTICE}\n" + "".join(
+        f"\n## {markdown(heading)}\n\n{text}" for heading, (_, text) in sections)
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "report.html").write_text(page, encoding="utf-8")
+    (out / "report.md").write_text(text, encoding="utf-8")

@@ -1,0 +1,267 @@
+"""
+What every training run does besides training: folder, seed, device, precision, schedule, log, checkpoint, resume.
+
+    runs/sft/config.json        written first          metrics.jsonl   a line a step
+             samples.jsonl      what the model says    template.json   how dialogues become text
+             checkpoint/step-N  the newest state       model/ | adapter/, head.safetensors    at the end
+
+A run can be killed at any instant.  Folders are written aside, synced and renamed, so each is whole or absent; the order of the data and
+every random number are functions of (seed, step); so weights, optimizer state and the step are all that is needed to go on to the same bits.
+"""
+
+import dataclasses
+import json
+import os
+import platform
+import shutil
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from tqdm import tqdm
+
+from clinicalgpt.cli import arg
+from clinicalgpt.files import read_json, read_jsonl, write_json, write_text
+from clinicalgpt.lora import load_adapter, merge
+from clinicalgpt.model import load_model
+from clinicalgpt.tokenizer import Template, load_tokenizer
+
+MAY_CHANGE = {"resume", "overwrite", "log_every", "save_every", "out", "device"}      # between a run and its continuation
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """What all training shares."""
+    out: str = arg("runs/out", "run folder to write")
+    seed: int = arg(0, "seed of weights, order and sampling")
+    device: str = arg("auto", "cpu, cuda or auto")
+    dtype: str = arg("auto", "float32, bfloat16 or auto (bfloat16 on cuda)")
+    steps: int = arg(0, "optimizer steps; 0: as many as --epochs make")
+    epochs: float = arg(3.0, "passes over the data")
+    batch_size: int = arg(128, "sequences, prompts with ranked answers, or rollouts per optimizer step")
+    micro_batch_tokens: int = arg(8192, "tokens per forward pass; memory only, never the gradient")
+    lr: float = arg(5e-5, "peak learning rate")
+    warmup_steps: int = arg(50, "steps of linear warm-up")
+    weight_decay: float = arg(0.0, "AdamW's, on matrices")
+    grad_clip: float = arg(1.0, "largest norm of the gradient; 0: no clipping")
+    max_len: int = arg(1024, "tokens of a sequence; the oldest beyond are cut")
+    log_every: int = arg(10, "steps between lines on the terminal")
+    eval_every: int = arg(100, "steps between validations")
+    save_every: int = arg(100, "steps between checkpoints; 0: none")
+    resume: bool = arg(False, "continue the run in --out from its last checkpoint")
+    overwrite: bool = arg(False, "delete what is in --out and start anew")
+
+
+@dataclass(frozen=True)
+class TuneConfig(RunConfig):
+    """What the stages that start from a model share."""
+    base: str = arg("tiny", "base model: a Hugging Face folder, or 'tiny', the embedded one")
+    init: str = arg("", "run folder to start from")
+    data: tuple = arg((), "training files, JSON lines (default: the embedded records)")
+    valid: tuple = arg((), "validation files (default: the embedded ones, if --data is not given)")
+    lang: str = arg("zh", "language of the embedded records: zh or en")
+    lora_rank: int = arg(0, "rank of the adapter; 0: train all weights")
+    lora_alpha: float = arg(16.0, "scale of the adapter is alpha / rank")
+    lora_dropout: float = arg(0.0, "dropout before the adapter")
+    lora_targets: tuple = arg((), "layers with an adapter, by the checkpoint's names (default: every linear layer of the blocks)")
+
+
+class Run:
+    def __init__(self, cfg, stage):
+        self.cfg, self.stage, self.out = cfg, stage, Path(cfg.out)
+        self.device = torch.device(cfg.device if cfg.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
+        names = {"auto": "bfloat16" if self.device.type == "cuda" else "float32"}
+        self.dtype = getattr(torch, names.get(cfg.dtype, cfg.dtype), None)
+        if self.dtype not in (torch.float32, torch.bfloat16):
+            raise ValueError(f"--dtype {cfg.dtype}: choose float32, bfloat16 or auto")
+        for name, least in (("batch_size", 1), ("micro_batch_tokens", 1), ("max_len", 2), ("eval_every", 1), ("log_every", 1)):
+            if getattr(cfg, name) < least:
+                raise ValueError(f"--{name.replace('_', '-')} {getattr(cfg, name)}: must be at least {least}")
+        self._open_folder()
+        torch.manual_seed(seed_of(cfg.seed, 2**32 - 1))                # of what is made before the first step: adapters, heads
+        self.started = time.perf_counter()
+
+    def _open_folder(self):
+        config = {"stage": self.stage, **dataclasses.asdict(self.cfg), "command": " ".join(["python", *sys.argv]), "versions": versions()}
+        path = self.out / "config.json"
+        if self.cfg.overwrite:
+            shutil.rmtree(self.out, ignore_errors=True)
+        if path.is_file():
+            if not self.cfg.resume:
+                raise ValueError(f"{self.out}: holds a run already; --resume continues it, --overwrite deletes it, --out names another")
+            before = read_json(path)
+            for name, value in dataclasses.asdict(self.cfg).items():
+                was = tuple(before[name]) if isinstance(before.get(name), list) else before.get(name)
+                if name not in MAY_CHANGE and was != value:
+                    raise ValueError(f"{path}: --{name.replace('_', '-')} was {was!r} and is now {value!r}; a continued run keeps it")
+            return
+        self.out.mkdir(parents=True, exist_ok=True)
+        write_json(path, config)
+
+    def note(self, **facts):
+        """Add to config.json what was found out after it was written: the trunk, say, that an adapter of this run stands on."""
+        write_json(self.out / "config.json", {**read_json(self.out / "config.json"), **facts})
+
+    @property
+    def finished(self):
+        return (self.out / "done.json").is_file()
+
+    def autocast(self):
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16)
+
+    def steps(self, total, parameters, optimizer, state=None):
+        """Yield the steps still to do, 0-based, with the random state of each set; checkpoints are made in between.
+        `parameters` (name -> tensor), the optimizer and `state` (a dict of numbers) are restored first, in place, if this is a continuation."""
+        first = self._restore(parameters, optimizer, state)
+        for step in tqdm(range(first, total), initial=first, total=total, desc=self.stage, unit="step", mininterval=1, file=sys.stderr):
+            torch.manual_seed(seed_of(self.cfg.seed, step))
+            yield step
+            if self.cfg.save_every and (step + 1) % self.cfg.save_every == 0 and step + 1 < total:
+                self._save(step + 1, parameters, optimizer, state)
+
+    def log(self, step, **metrics):
+        """Append a line to metrics.jsonl; steps are counted from 1 here.  Tell the terminal every --log-every steps."""
+        record = {"step": step + 1, **{k: round(float(v), 6) for k, v in metrics.items()}, "time": round(time.perf_counter() - self.started, 2)}
+        with open(self.out / "metrics.jsonl", "a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+        if (step + 1) % self.cfg.log_every == 0 or any(name.startswith("valid") for name in metrics):
+            shown = "  ".join(f"{k} {v:.4g}" for k, v in record.items() if k not in ("step", "time"))
+            tqdm.write(f"{self.stage} {step + 1}: {shown}", file=sys.stderr)
+
+    def sample(self, step, prompt, answer):
+        with open(self.out / "samples.jsonl", "a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step + 1, "prompt": prompt, "answer": answer}, ensure_ascii=False) + "\n")
+
+    def finish(self, save, **metrics):
+        """Write the results (save(folder) puts them into a folder that is renamed piece by piece) and mark the run as done."""
+        aside = self.out / f".result.{os.getpid()}.tmp"
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir()
+        save(aside)
+        sync(aside)
+        for item in sorted(aside.iterdir()):
+            if (self.out / item.name).is_dir():
+                shutil.rmtree(self.out / item.name)
+            os.replace(item, self.out / item.name)
+        aside.rmdir()
+        metrics = {name: round(float(value), 6) for name, value in metrics.items()}
+        write_json(self.out / "done.json", metrics)
+        shutil.rmtree(self.out / "checkpoint", ignore_errors=True)
+        return metrics
+
+    def _save(self, step, parameters, optimizer, state):
+        tensors = {f"parameter.{name}": tensor.detach() for name, tensor in parameters.items()}
+        names = {id(tensor): name for name, tensor in parameters.items()}
+        for parameter, moments in optimizer.state.items():
+            tensors |= {f"optimizer.{names[id(parameter)]}.{key}": torch.as_tensor(value) for key, value in moments.items()}
+        folder, aside = self.out / "checkpoint" / f"step-{step:08d}", self.out / "checkpoint" / f".step-{step}.tmp"
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(parents=True)
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, aside / "state.safetensors")
+        write_json(aside / "state.json", {"step": step, "state": state or {}})
+        sync(aside)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(aside, folder)
+        sync(folder.parent)
+        for old in sorted(folder.parent.glob("step-*"))[:-1]:
+            shutil.rmtree(old)
+
+    def _restore(self, parameters, optimizer, state):
+        folders = sorted((self.out / "checkpoint").glob("step-*"))
+        saved = read_json(folders[-1] / "state.json") if folders else {"step": 0}
+        for name in ("metrics.jsonl", "samples.jsonl"):                # what was logged after the checkpoint will be logged again
+            if (self.out / name).is_file():
+                write_text(self.out / name, "".join(json.dumps(record, ensure_ascii=False) + "\n"
+                                                    for record in whole_lines(self.out / name) if record["step"] <= saved["step"]))
+        if not folders:
+            return 0
+        tensors = load_file(folders[-1] / "state.safetensors")
+        with torch.no_grad():
+            for name, parameter in parameters.items():
+                parameter.copy_(tensors.pop(f"parameter.{name}"))
+                keys = [key for key in tensors if key.startswith(f"optimizer.{name}.") and "." not in key[len(f"optimizer.{name}."):]]
+                if keys:
+                    optimizer.state[parameter] = {
+                        key.rpartition(".")[2]: tensors.pop(key).to(parameter.device if not key.endswith(".step") else "cpu") for key in keys}
+        if tensors:
+            raise ValueError(f"{folders[-1]}: {min(tensors)} belongs to no parameter of this run")
+        if state is not None:
+            state.update(saved["state"])
+        return saved["step"]
+
+
+def whole_lines(path):
+    """The records of a log, without a last line that a kill cut short."""
+    records = read_jsonl(path)
+    while True:
+        try:
+            yield next(records)[1]
+        except (StopIteration, ValueError):
+            return
+
+
+def sync(folder):
+    """Force a folder's files and names to the disk."""
+    for path in [*(p for p in Path(folder).rglob("*") if p.is_file()), Path(folder)]:
+        descriptor = os.open(path, os.O_RDONLY)
+        os.fsync(descriptor)
+        os.close(descriptor)
+
+
+def seed_of(seed, *numbers):
+    """A 63-bit seed that is a function of these numbers; neighbours in seed or step share nothing."""
+    return int(np.random.SeedSequence([seed % 2**32, *numbers]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def learning_rate(step, total, peak, warmup, floor=0.0):
+    """Linear from 0 over `warmup` steps (the first step already moves), then linear to `floor` times the peak at the last."""
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    return peak * (1 - (1 - floor) * (step - warmup) / max(1, total - warmup))
+
+
+def make_optimizer(groups, weight_decay=0.0, betas=(0.9, 0.999)):
+    """AdamW with eps 1e-5 (what PPO's reference code needs, harmless elsewhere) over [(parameters, lr), ...]; decay on matrices only."""
+    split = []
+    for parameters, lr in groups:
+        parameters = list(parameters)
+        split.append({"params": [p for p in parameters if p.ndim > 1], "peak": lr, "lr": lr, "weight_decay": weight_decay})
+        split.append({"params": [p for p in parameters if p.ndim <= 1], "peak": lr, "lr": lr, "weight_decay": 0.0})
+    return torch.optim.AdamW([group for group in split if group["params"]], betas=betas, eps=1e-5)
+
+
+def optimizer_step(optimizer, scale, grad_clip):
+    """One step at `scale` times each group's peak rate.  Returns the gradient's norm before clipping; a gradient that is not finite is skipped."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    norm = torch.nn.utils.clip_grad_norm_(parameters, grad_clip or float("inf"))
+    for group in optimizer.param_groups:
+        group["lr"] = group["peak"] * scale
+    if torch.isfinite(norm):
+        optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    return norm
+
+
+def versions():
+    return {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__, "threads": torch.get_num_threads(),
+            "machine": platform.machine()}
+
+
+def open_run(folder, device="cpu", dtype=torch.float32, merged=True):
+    """(model, tokenizer, template) of a finished run, or of a model folder.  A run with an adapter is its base with the adapter merged in,
+    or under the name "policy" if not merged."""
+    folder = Path(folder)
+    if (folder / "model").is_dir():
+        model = load_model(folder / "model", dtype, device)
+        return model, load_tokenizer(folder / "model"), Template.load(folder / "template.json")
+    if (folder / "adapter").is_dir():
+        model, tokenizer, template = open_run(read_json(folder / "config.json")["trunk"], device, dtype)
+        load_adapter(model, folder / "adapter", "policy")
+        return (merge(model, "policy") if merged else model), tokenizer, template
+    if (folder / "checkpoint").is_dir() or (folder / "metrics.jsonl").is_file():
+        raise ValueError(f"{folder}: this run has not ended; continue it with --resume")
+    return load_model(folder, dtype, device), load_tokenizer(folder), Template()

@@ -1,0 +1,1 @@
+"""The two places where a language model spends its time: attention, and scoring tokens against the vocabulary."""

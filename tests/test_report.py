@@ -1,0 +1,101 @@
+"""The report: no markup but ours, the numbers of the files, and always the same bytes."""
+import json
+import re
+from xml.etree import ElementTree
+
+import pytest
+
+from clinicalgpt import report
+from clinicalgpt.report import markdown_table, number, read_metrics, sparkline, thinned, ticks, write_report
+
+EVIL = '<script>alert("1")</script> & | ![x](http://x.example/y.png) `a` **b**'
+
+
+def run_folder(folder, lines):
+    folder.mkdir()
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (folder / "config.json").write_text(json.dumps({"lr": 5e-5, "note": EVIL}, indent=2))
+    return folder
+
+
+def write(out, folder):
+    score = {"value": 0.8125, "low": 0.77, "high": 0.85}
+    write_report(
+        out, EVIL, {EVIL: folder}, facts=[("command", EVIL), ("seed", 0)],
+        results=[{"task": EVIL, "metric": EVIL, "note": EVIL, "models": {"base": score, EVIL: {"value": 7}}},
+                 {"task": "qa", "metric": "win / tie / lose", "models": {EVIL: {"value": "45 / 40 / 15"}}}],
+        samples=[{"question": EVIL, "answers": {"base": "发热\n咳嗽", EVIL: EVIL}}])
+    return (out / "report.html").read_text(encoding="utf-8"), (out / "report.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return run_folder(tmp_path / "sft", [
+        {"step": step, "time": 1e9 + step, "loss": 1 / step, "lr": 0.0, "flag": True, EVIL: float("nan"),
+         **({"valid_loss": 2.25} if step == 300 else {})} for step in range(1, 301)])
+
+
+def check_escaped(page, text):
+    body = re.sub("<style>.*</style>", "", page, flags=re.S)
+    tree = ElementTree.fromstring(re.sub("<meta[^>]*>|<!doctype html>", "", body))
+    assert {element.tag for element in tree.iter()} <= set(
+        "html head title body h1 h2 h3 h4 p div article figure figcaption span b i svg line text g path "
+        "circle table tr th td small details summary pre".split())
+    text = re.sub("(?m)^    .*", "", text)                         # an indented line is shown as it is
+    assert not re.search(r"(?<!\\)(<script|\]\(|`|\*\*b)|\](?=\()", text)
+
+
+def test_nothing_escapes(tmp_path, folder):
+    check_escaped(*write(tmp_path / "out", folder))
+
+
+def test_the_escape_check_has_teeth(tmp_path, folder, monkeypatch):
+    with monkeypatch.context() as patch, pytest.raises((AssertionError, ElementTree.ParseError)):
+        patch.setattr(report, "escape", lambda text: text)
+        check_escaped(*write(tmp_path / "page", folder))
+    with monkeypatch.context() as patch, pytest.raises(AssertionError):
+        patch.setattr(report, "markdown", str)
+        check_escaped(*write(tmp_path / "text", folder))
+
+
+def test_the_report_says_what_the_files_say(tmp_path, folder):
+    page, text = write(tmp_path / "out", folder)
+    assert write(tmp_path / "again", folder) == (page, text)
+    assert page.count("<figure>") == 3                             # loss, lr and the one with the evil name
+    for words in ("valid 2.25", "300 not finite", "step 300", "0.812 <small>[0.770, 0.850]<", "45 / 40 / 15"):
+        assert words in page
+    assert re.search(r"\| loss +\| 1 +\| 0\.003333 \| 1 +\| 0\.003333 \| █▂", text)
+    assert "0.812 [0.770, 0.850]" in text and "| 发热 咳嗽" in text and '    "lr": 5e-05' in text
+    assert not re.search(r"(src|href)=|@import|url\(", page)       # nothing to fetch
+
+
+def test_a_page_without_results(tmp_path):
+    write_report(tmp_path, "one step", {"sft": run_folder(tmp_path / "sft", [{"step": 1, "loss": 2.0}])})
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "Results" not in page and page.count("<circle") == 1
+
+
+def test_metrics_of_a_resumed_and_of_a_broken_run(tmp_path):
+    lines = [{"step": 1, "loss": 3}, {"step": 2, "loss": 9}, {"step": 2, "loss": 2}]
+    folder = run_folder(tmp_path / "run", lines)
+    assert read_metrics(folder) == {"loss": [(1, 3), (2, 2)]}
+    (folder / "metrics.jsonl").write_text('{"step": 1, "loss": 3}\n{"step": 2, "lo')
+    with pytest.raises(ValueError, match=r"metrics.jsonl:2: not a JSON object"):
+        read_metrics(folder)
+
+
+def test_numbers_and_axes():
+    values = {3: "3", 0.70012: "0.7001", 5e-5: "5e-05", 12345.6: "12,346", float("inf"): "inf"}
+    assert [number(value) for value in values] == list(values.values())
+    assert ticks(0.3, 3.7) == [0, 1, 2, 3, 4] and ticks(-1, 1) == [-1, -0.5, 0, 0.5, 1]
+    assert ticks(2, 2) == [1, 1.5, 2, 2.5, 3] and ticks(0, 0) == [-0.5, 0, 0.5]
+    assert list(thinned([(1, 2), (2, 4), (3, 9)], 2)) == [(1, 2, 2, 2), (3, 6.5, 4, 9)]
+    assert sparkline([(i, i) for i in range(8)]) == "▁▂▃▄▅▆▇█" and sparkline([(1, 5)]) == "▄"
+
+
+def test_markdown_table_is_aligned_in_a_terminal():
+    assert markdown_table([["task", "值"], ["问答", 0.5], ["a|b", "x\ny"]]) == (
+        "| task | 值  |\n"
+        "| ---- | --- |\n"
+        "| 问答 | 0.5 |\n"
+        "| a\\|b | x y |\n")
