@@ -15,7 +15,7 @@ import torch
 
 from clinicalgpt.cli import arg, run_main
 from clinicalgpt.dataset import Example, batch_of_step, micro_batches, pack, steps_per_epoch
-from clinicalgpt.files import read_json
+from clinicalgpt.files import read_json, read_jsonl
 from clinicalgpt.model import ModelConfig, Transformer
 from clinicalgpt.run import Run, RunConfig, learning_rate, make_optimizer, optimizer_step, seed_of
 from clinicalgpt.tokenizer import SentencePiece, Template, train_sentencepiece
@@ -26,6 +26,8 @@ from data.generate import generate
 class PretrainConfig(RunConfig):
     """Train a tokenizer and a small BLOOM on text files, a paragraph a line."""
     text: tuple = arg((), "text files, UTF-8, a paragraph a line")
+    dialogues: tuple = arg((), "JSON-lines files whose words the tokenizer learns too; the model does not see them")
+    names: str = arg("", "file of names, the first column of a line each, that the tokenizer never cuts")
     out: str = arg("runs/base", "run folder to write; the model is its model/")
     vocabulary: int = arg(4096, "entries of the tokenizer")
     width: int = arg(256, "width of the model")
@@ -43,9 +45,10 @@ def main(cfg):
         return read_json(run.out / "done.json")
     lines = read_lines(cfg.text)                                                    # 2. tokenizer, from the text and the template's words
     template = Template()
-    markers = [text for text, _ in template.segments([{"role": role, "content": "."} for role in ("system", "user", "assistant", "user")])]
     if not (run.out / "tokenizer.model").is_file():
-        train_sentencepiece([line[:4000] for line in lines] + markers * 100, run.out / "tokenizer.model", cfg.vocabulary)
+        dialogues = ["".join(text for text, _ in template.segments(record["messages"])) for path in cfg.dialogues for _, record in read_jsonl(path)]
+        names = [line.split("\t")[0] for line in read_lines([cfg.names])] if cfg.names else []
+        train_sentencepiece(lines + dialogues, run.out / "tokenizer.model", cfg.vocabulary, ["User:", "Assistant:", *names])
     tokenizer = SentencePiece(run.out / "tokenizer.model")
     examples = []                                                                   # 3. sequences in which every token is learned
     for line in lines:
@@ -101,9 +104,11 @@ def tiny_data(lang="zh", seed=0):
 
 
 def tiny_base(lang="zh"):
-    """The embedded base for this language, trained on first use (about a minute); its run folder."""
-    folder = Path(f"runs/tiny-{lang}/base")
-    main(PretrainConfig(text=(str(tiny_data(lang) / "pretrain.txt"),), out=str(folder), resume=True, save_every=200))
+    """The embedded base for this language, trained on first use (about a minute); its run folder.  Chinese names of the graph are single
+    tokens; English ones, which contain spaces, are not."""
+    folder, data = Path(f"runs/tiny-{lang}/base"), tiny_data(lang)
+    main(PretrainConfig(text=(str(data / "pretrain.txt"),), dialogues=(str(data / "train.jsonl"),), out=str(folder), resume=True,
+                        names="data/sample/names.tsv" if lang == "zh" else "", save_every=100))
     return folder
 
 

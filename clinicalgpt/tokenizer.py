@@ -102,13 +102,13 @@ def encode_dialogue(tokenizer, template, messages):
     return ids, answer
 
 
-def train_sentencepiece(texts, path, vocabulary):
-    """Train a unigram SentencePiece model on an iterable of lines and write it to `path`: no text normalisation, newlines kept, bytes
-    for what is unknown, so that every string survives encode and decode."""
+def train_sentencepiece(texts, path, vocabulary, whole=()):
+    """Train a unigram SentencePiece model on lines of text and write it to `path`: no text normalisation, newlines kept, bytes for what
+    is unknown, so that every string survives encode and decode.  The strings in `whole` are never cut."""
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(texts), model_writer=model, vocab_size=vocabulary, model_type="unigram", character_coverage=1.0,
         normalization_rule_name="identity", remove_extra_whitespaces=False, add_dummy_prefix=False, byte_fallback=True,
-        user_defined_symbols=["\n"], unk_id=0, bos_id=1, eos_id=2, pad_id=3, hard_vocab_limit=False, num_threads=2,
+        user_defined_symbols=["\n", *whole], unk_id=0, bos_id=1, eos_id=2, pad_id=3, hard_vocab_limit=False, num_threads=2,
         max_sentence_length=65536, minloglevel=2)
     Path(path).write_bytes(model.getvalue())

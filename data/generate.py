@@ -34,9 +34,11 @@ from data.wordings import WORDS
 
 SAMPLE = Path(__file__).parent / "sample"
 KINDS = ("right", "partial", "other", "evasive", "repetitive")
-MALE = "前列腺|睾丸|附睾|prostat|testi|epididym"
-FEMALE = "产后|妊娠|postpartum|pregnan"
-OLD = "阿尔茨海默|帕金森|绝经|前列腺增生|alzheimer|parkinson|menopaus|prostatic hyperplasia"
+FEMALE = "月经|经期|阴道|孕|period|vagin|pregnan"          # findings that only some patients can have
+MALE = ("前列腺|睾丸|勃起|射精|精液|早泄|男性|血友病"
+        "|prostat|testic|erecti|ejaculat|in semen|male breast|hemophilia")
+OLDER = ("阿尔茨海默|帕金森|前列腺增生|前列腺癌|绝经"
+         "|alzheimer|parkinson|prostatic hyperplasia|prostate cancer|menopaus")
 
 
 def held_out(percent, *key):
@@ -47,10 +49,8 @@ def held_out(percent, *key):
 
 def rounds(rng, items, count):
     """`count` items in random order; how often each is chosen differs by one at most."""
-    chosen = []
-    while len(chosen) < count:
-        chosen += rng.sample(items, len(items))
-    return chosen[:count]
+    times = -(-count // len(items))
+    return [item for _ in range(times) for item in rng.sample(items, len(items))][:count]
 
 
 class World:
@@ -208,7 +208,7 @@ def ranked_answers(world, head, relation):
     lists = [world.shuffled(t) if world.rng.random() < 0.5 else t for t in (right, partial, other)]
     evasive = world.pick(words.intro) + world.pick(words.evasive)
     tail = world.pick(right)
-    endless = world.pick(([tail] * 10, [*right] + [tail] * 6, [*right] * (18 // len(right))))
+    endless = world.pick(([tail] * 10, [*right] + [tail] * 6, [*right] * max(3, 16 // len(right))))
     stem = world.pick([s for s in world.statements[relation] if re.search("{t}.$", s)])[:-1]
     repetitive = world.pick(words.intro) + stem.format(h=head, t=words.comma.join(endless))
     return [*(world.reply(head, relation, tails) for tails in lists), evasive, repetitive]
@@ -223,22 +223,24 @@ def preferences(world, pairs, count):
 
 # ---- patients
 
-def sex_and_age(world, disease):
-    """Sex 0 is female, 1 male."""
-    female = world.graph.group(disease) == "gynecology" or re.search(FEMALE, disease)
-    sex = 0 if female else 1 if re.search(MALE, disease) else world.rng.randrange(2)
-    youngest, oldest = (60, 82) if re.search(OLD, disease.lower()) else (18, 45 if female else 75)
+def sex_and_age(world, disease, findings):
+    """Sex 0 is female, 1 male.  Nobody's findings contradict either."""
+    text = " ".join([disease, *findings]).lower()
+    female = world.graph.group(disease) == "gynecology" or re.search(FEMALE, text)
+    sex = 0 if female else 1 if re.search(MALE, text) else world.rng.randrange(2)
+    youngest, oldest = (50, 65) if re.search(OLDER, text) else (18, 45 if female else 75)
     return sex, world.rng.randint(youngest, oldest)
 
 
 def diagnosis_records(world, count, test=False):
     words, graph = world.words, world.graph
     for disease in rounds(world.rng, world.diseases, count):
-        symptoms, (sex, age) = world.symptoms(disease, test), sex_and_age(world, disease)
-        told = {"a": symptoms[:2], "b": symptoms[2:], "d": world.pick(words.durations),
-                "m": world.some(graph.anonymous_tails(disease, "manifestation"), 2),
-                "e": world.some(graph.anonymous_tails(disease, "examination"), world.pick((1, 2))),
-                "sex": words.sexes[sex], "age": age}
+        symptoms = world.symptoms(disease, test)
+        signs = world.some(graph.anonymous_tails(disease, "manifestation"), 2)
+        tests = world.some(graph.anonymous_tails(disease, "examination"), world.pick((1, 2)))
+        sex, age = sex_and_age(world, disease, symptoms + signs + tests)
+        told = {"a": symptoms[:2], "b": symptoms[2:], "m": signs, "e": tests, "age": age,
+                "sex": words.sexes[sex], "d": world.pick(words.durations)}
         fields = [world.say(wordings, **told) for wordings in words.record_fields]
         turns = words.record.format(*fields), words.diagnosis.format(h=disease)
         yield record("diagnosis", turns, label=disease, group=graph.group(disease),
@@ -270,7 +272,7 @@ def exam_records(world, count, test=False):
              if held_out(15, "exam", f.head, r, f.tail) == test and (test or (f.head, r) in known)]
     letters = rounds(world.rng, "ABCD", count)
     for i, (letter, fact) in enumerate(zip(letters, rounds(world.rng, facts, count), strict=True)):
-        new = test and i % 3 < 2                                     # two thirds in wordings that training lacks
+        new = test and i % 3 < 2                                 # two thirds in wordings that training lacks
         phrase = words.phrase[fact.relation]
         if world.rng.random() < 0.5:
             right, options = fact.tail, world.wrong_tails(fact.head, fact.relation, 3)
