@@ -11,6 +11,7 @@ adapter and head start as copies of the reward's.
     python train_ppo.py --init runs/sft --reward runs/reward --data questions.jsonl --out runs/ppo
 """
 
+import copy
 from contextlib import nullcontext
 from dataclasses import dataclass
 
@@ -21,11 +22,9 @@ from clinicalgpt.cli import arg, run_main
 from clinicalgpt.dataset import Example, batch_of_step, load_prompts, micro_batches, pack
 from clinicalgpt.files import read_json
 from clinicalgpt.generate import generate
-from clinicalgpt.lora import adapter, add_lora, copy_adapter, load_adapter, save_adapter
-from clinicalgpt.model import load_model
+from clinicalgpt.lora import adapter, add_lora, copy_adapter, save_adapter
 from clinicalgpt.reward import ScalarHead, last_token_score
-from clinicalgpt.run import Run, TuneConfig, learning_rate, make_optimizer, open_run, optimizer_step, seed_of
-from clinicalgpt.tokenizer import Template
+from clinicalgpt.run import Run, TuneConfig, learning_rate, load_reward, make_optimizer, open_run, optimizer_step, seed_of
 from train_sft import files_of
 
 
@@ -90,7 +89,7 @@ def main(cfg):
     policy = {n: p for n, p in roles.trunk.named_parameters() if n.endswith(".policy")}
     value = {f"value.{n}": p for n, p in roles.judge.named_parameters() if n.endswith(".value")}
     value |= {f"value_head.{n}": p for n, p in roles.value_head.named_parameters()}
-    optimizer = make_optimizer([(policy.values(), cfg.lr), (value.values(), cfg.value_lr)], cfg.weight_decay)
+    optimizer = make_optimizer([(policy.values(), cfg.lr), (value.values(), cfg.value_lr)], cfg.weight_decay, eps=1e-5)
     prompts = load_prompts(files_of(cfg, "prompts")[0], tokenizer, template, cfg.max_len)       # 3. data: questions without answers
     state = {"beta": cfg.kl, **normaliser(roles, prompts, tokenizer, cfg, run)}
     print(f"ppo: {len(prompts)} prompts, {cfg.steps} iterations of {cfg.batch_size} rollouts; the reference scores "
@@ -125,25 +124,15 @@ def build(cfg, run):
         raise ValueError(f"--temperature {cfg.temperature}: rollouts are samples; it must be above 0")
     trunk, tokenizer, template = open_run(cfg.init, run.device, run.dtype)
     run.note(trunk=cfg.init)
-    reward_config = read_json(f"{cfg.reward}/config.json")
-    if Template.load(f"{cfg.reward}/template.json") != template:
-        raise ValueError(f"{cfg.reward}/template.json: another template than {cfg.init}'s; a reward model must read what the policy writes")
     add_lora(trunk, "policy", cfg.lora_rank, cfg.lora_alpha, 0.0, cfg.lora_targets)
-    judge, reward = trunk, "reward"
-    if reward_config.get("lora_rank"):
-        if reward_config["trunk"] != cfg.init:
-            judge, _, _ = open_run(reward_config["trunk"], run.device, run.dtype)
-        load_adapter(judge, f"{cfg.reward}/adapter", "reward")
+    judge, reward, reward_head, _, reward_template = load_reward(cfg.reward, run.device, run.dtype, trunk, cfg.init)
+    if reward_template != template:
+        raise ValueError(f"{cfg.reward}/template.json: another template than {cfg.init}'s; a reward model must read what the policy writes")
+    if reward:
         copy_adapter(judge, "reward", "value")
     else:
-        judge, reward = load_model(f"{cfg.reward}/model", run.dtype, run.device), None
         add_lora(judge, "value", cfg.lora_rank, cfg.lora_alpha, 0.0, cfg.lora_targets)
-    reward_head, value_head = (ScalarHead(judge.config.width).to(run.device).load(f"{cfg.reward}/head.safetensors") for _ in range(2))
-    reward_head.requires_grad_(False)
-    if reward:
-        for name, parameter in judge.named_parameters():
-            if name.endswith(".reward"):
-                parameter.requires_grad_(False)
+    value_head = copy.deepcopy(reward_head).requires_grad_(True)
     return Roles(trunk.eval(), judge.eval(), reward, reward_head, value_head), tokenizer, template     # eval: dropout is off in every role
 
 

@@ -13,7 +13,7 @@ Answers are data: this judge only looks names up in them, so no answer can ask f
 from collections import defaultdict
 from typing import NamedTuple
 
-from clinicalgpt.metrics import bootstrap, distinct, tokens
+from clinicalgpt.metrics import bootstrap, distinct, rouge_rows, tokens
 
 RELATIONS = ("symptom", "manifestation", "examination", "treatment", "complication", "related_disease",
              "main_use", "indication", "interaction")
@@ -87,6 +87,26 @@ class GraphJudge:
             return None
         difference = self.score(head, relation, answer_a) - self.score(head, relation, answer_b)
         return "tie" if abs(difference) <= MARGIN else "A" if difference > 0 else "B"
+
+
+class ReferenceJudge:
+    """For questions that no graph knows: the answer nearer to the record's own wins, by ROUGE-L."""
+
+    def __call__(self, record, answer_a, answer_b):
+        reference = record["messages"][-1]["content"]
+        a, b = (row[2] for row in rouge_rows([answer_a, answer_b], [reference, reference]))
+        return "tie" if abs(a - b) <= MARGIN else "A" if a > b else "B"
+
+
+class ScoreJudge:
+    """The answer with the higher score wins; scores maps (record id, answer) to a number, a reward model's, say."""
+
+    def __init__(self, scores):
+        self.scores = scores
+
+    def __call__(self, record, answer_a, answer_b):
+        difference = self.scores[record["id"], answer_a] - self.scores[record["id"], answer_b]
+        return "tie" if difference == 0 else "A" if difference > 0 else "B"
 
 
 def judge_pairs(judge, records, answers_a, answers_b):

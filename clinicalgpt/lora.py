@@ -30,6 +30,7 @@ class LoRALinear(nn.Module):
     def __init__(self, linear):
         super().__init__()
         self.linear = linear.requires_grad_(False)
+        self.training = linear.training                                # else dropout would be on in a model that is in eval()
         self.lora_A, self.lora_B = nn.ParameterDict(), nn.ParameterDict()
         self.scale, self.dropout, self.active = {}, {}, None
 
@@ -65,7 +66,9 @@ def add_lora(model, name, rank=8, alpha=16.0, dropout=0.0, targets=()):
     base, and return the adapter's parameters.  A new adapter changes no output: B is 0.  Raises ValueError if nothing matches."""
     if rank < 1 or "." in name:
         raise ValueError(f"adapter {name!r} of rank {rank}: the rank must be at least 1, and the name free of dots")
-    model.requires_grad_(False)
+    for parameter_name, parameter in model.named_parameters():
+        if ".lora_" not in parameter_name:
+            parameter.requires_grad_(False)
     for path, module in list(model.named_modules()):
         if path.startswith("blocks.") and isinstance(module, nn.Linear) and not path.endswith(".linear"):
             parent, _, child = path.rpartition(".")

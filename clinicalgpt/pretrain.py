@@ -7,6 +7,7 @@ It exists so that everything after it can run, and be understood, on a laptop: `
 knowledge graph.  Every line of text is one sequence (cut where it is longer than --max-len) and every token of it is learned.
 """
 
+import dataclasses
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,9 +26,10 @@ from data.generate import generate
 @dataclass(frozen=True)
 class PretrainConfig(RunConfig):
     """Train a tokenizer and a small BLOOM on text files, a paragraph a line."""
-    text: tuple = arg((), "text files, UTF-8, a paragraph a line")
+    text: tuple = arg((), "text files, UTF-8, a paragraph a line (default: the embedded graph's prose)")
     dialogues: tuple = arg((), "JSON-lines files whose words the tokenizer learns too; the model does not see them")
     names: str = arg("", "file of names, the first column of a line each, that the tokenizer never cuts")
+    lang: str = arg("zh", "language of the embedded prose: zh or en")
     out: str = arg("runs/base", "run folder to write; the model is its model/")
     vocabulary: int = arg(4096, "entries of the tokenizer")
     width: int = arg(256, "width of the model")
@@ -43,6 +45,7 @@ def main(cfg):
     run = Run(cfg, "pretrain")                                                      # 1. folder, seed, device
     if run.finished:
         return read_json(run.out / "done.json")
+    cfg = embedded(cfg)
     lines = read_lines(cfg.text)                                                    # 2. tokenizer, from the text and the template's words
     template = Template()
     if not (run.out / "tokenizer.model").is_file():
@@ -103,12 +106,19 @@ def tiny_data(lang="zh", seed=0):
     return folder
 
 
+def embedded(cfg):
+    """Without --text: the embedded graph's prose.  Its Chinese names are single tokens; the English ones, of several words, are not."""
+    if cfg.text:
+        return cfg
+    data = tiny_data(cfg.lang)
+    return dataclasses.replace(cfg, text=(str(data / "pretrain.txt"),), dialogues=(str(data / "train.jsonl"),),
+                               names="data/sample/names.tsv" if cfg.lang == "zh" else "")
+
+
 def tiny_base(lang="zh"):
-    """The embedded base for this language, trained on first use (about a minute); its run folder.  Chinese names of the graph are single
-    tokens; English ones, which contain spaces, are not."""
-    folder, data = Path(f"runs/tiny-{lang}/base"), tiny_data(lang)
-    main(PretrainConfig(text=(str(data / "pretrain.txt"),), dialogues=(str(data / "train.jsonl"),), out=str(folder), resume=True,
-                        names="data/sample/names.tsv" if lang == "zh" else "", save_every=100))
+    """The embedded base for this language, trained on first use (about a minute); its run folder."""
+    folder = Path(f"runs/tiny-{lang}/base")
+    main(PretrainConfig(out=str(folder), lang=lang, resume=True))
     return folder
 
 

@@ -28,6 +28,7 @@ from clinicalgpt.cli import arg
 from clinicalgpt.files import read_json, read_jsonl, write_json, write_text
 from clinicalgpt.lora import load_adapter, merge
 from clinicalgpt.model import load_model
+from clinicalgpt.reward import ScalarHead
 from clinicalgpt.tokenizer import Template, load_tokenizer
 
 MAY_CHANGE = {"resume", "overwrite", "log_every", "save_every", "out", "device"}      # between a run and its continuation
@@ -224,14 +225,14 @@ def learning_rate(step, total, peak, warmup, floor=0.0):
     return peak * (1 - (1 - floor) * (step - warmup) / max(1, total - warmup))
 
 
-def make_optimizer(groups, weight_decay=0.0, betas=(0.9, 0.999)):
-    """AdamW with eps 1e-5 (what PPO's reference code needs, harmless elsewhere) over [(parameters, lr), ...]; decay on matrices only."""
+def make_optimizer(groups, weight_decay=0.0, eps=1e-8):
+    """AdamW over [(parameters, lr), ...]; weight decay on matrices only."""
     split = []
     for parameters, lr in groups:
         parameters = list(parameters)
         split.append({"params": [p for p in parameters if p.ndim > 1], "peak": lr, "lr": lr, "weight_decay": weight_decay})
         split.append({"params": [p for p in parameters if p.ndim <= 1], "peak": lr, "lr": lr, "weight_decay": 0.0})
-    return torch.optim.AdamW([group for group in split if group["params"]], betas=betas, eps=1e-5)
+    return torch.optim.AdamW([group for group in split if group["params"]], betas=(0.9, 0.99), eps=eps)
 
 
 def optimizer_step(optimizer, scale, grad_clip):
@@ -265,3 +266,29 @@ def open_run(folder, device="cpu", dtype=torch.float32, merged=True):
     if (folder / "checkpoint").is_dir() or (folder / "metrics.jsonl").is_file():
         raise ValueError(f"{folder}: this run has not ended; continue it with --resume")
     return load_model(folder, dtype, device), load_tokenizer(folder), Template()
+
+
+def tokenizer_folder(run):
+    """Where a run's tokenizer lies: with its model, or with that of its trunk."""
+    run = Path(run)
+    while (run / "adapter").is_dir():
+        run = Path(read_json(run / "config.json")["trunk"])
+    return run / "model" if (run / "model").is_dir() else run
+
+
+def load_reward(folder, device="cpu", dtype=torch.float32, trunk=None, trunk_folder=""):
+    """(model, adapter's name or None, head, tokenizer, template) of a reward run.  `trunk`, opened from `trunk_folder`, is shared if the
+    reward model was trained on just that run."""
+    config = read_json(Path(folder) / "config.json")
+    if config.get("stage") != "reward":
+        raise ValueError(f"{folder}: a {config.get('stage')} run, not a reward model's; train_reward.py writes one")
+    name = "reward" if (Path(folder) / "adapter").is_dir() else None
+    if trunk is not None and name and config["trunk"] == trunk_folder:
+        model = trunk
+    else:
+        model = open_run(config["trunk"] if name else folder, device, dtype)[0]
+    for parameter in load_adapter(model, Path(folder) / "adapter", name) if name else ():
+        parameter.requires_grad_(False)
+    head = ScalarHead(model.config.width).to(device).load(Path(folder) / "head.safetensors")
+    tokenizer = load_tokenizer(tokenizer_folder(folder))
+    return model.eval(), name, head.requires_grad_(False), tokenizer, Template.load(Path(folder) / "template.json")

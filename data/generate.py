@@ -63,7 +63,7 @@ class World:
         pairs = [(head, relation) for relation in RELATIONS for head in graph.heads(relation)]
         self.test_pairs = [pair for pair in pairs if held_out(15, "pair", *pair)]
         self.train_pairs = [pair for pair in pairs if pair not in self.test_pairs]
-        self.diseases = graph.heads("group")
+        self.known, self.diseases = set(self.train_pairs), graph.heads("group")
         self.asked = set()
         self.symptom_sets = {(disease, test): self.stream(f"{disease}/{test}").sets_of_symptoms(disease, test)
                              for disease in self.diseases for test in (True, False)}
@@ -188,10 +188,14 @@ def forum_answer(world, head, relation):
 
 
 def qa_records(world, count, test=False):
-    for head, relation in rounds(world.rng, world.test_pairs if test else world.train_pairs, count):
+    """Half of the test asks for pairs that no training question asks for, half for others in unseen words."""
+    unseen = count // 2 if test else 0
+    pairs = rounds(world.rng, world.test_pairs, unseen) + rounds(world.rng, world.train_pairs, count - unseen)
+    for head, relation in pairs:
         question, tails = world.question(head, relation, test), world.graph.tails(head, relation)
         answer = world.state(head, relation, tails) if test else forum_answer(world, head, relation)
-        yield record("qa", (question, answer), head=head, relation=relation, tails=tails)
+        yield record("qa", (question, answer), head=head, relation=relation, tails=tails,
+                     seen=(head, relation) in world.known)
 
 
 def ranked_answers(world, head, relation):
@@ -249,7 +253,7 @@ def diagnosis_records(world, count, test=False):
 
 def dialogue_records(world, count, test=False):
     """The doctor recites examinations and one more relation; in training, never a test pair."""
-    words, graph, known = world.words, world.graph, set(world.train_pairs)
+    words, graph, known = world.words, world.graph, world.known
     tell, confirm, last = ((words.tell_test, words.confirm_test, words.next_test) if test
                            else (words.tell, words.confirm, words.next))
     allowed = {d: [r for r in last if test or {(d, r), (d, "examination")} <= known] for d in world.diseases}
@@ -267,7 +271,7 @@ def dialogue_records(world, count, test=False):
 
 def exam_records(world, count, test=False):
     """Four options, one of them true; a fact is asked for from its head or from its tail."""
-    words, graph, known = world.words, world.graph, set(world.train_pairs)
+    words, graph, known = world.words, world.graph, world.known
     facts = [f for r in RELATIONS for f in graph.facts(r)
              if held_out(15, "exam", f.head, r, f.tail) == test and (test or (f.head, r) in known)]
     letters = rounds(world.rng, "ABCD", count)

@@ -1,0 +1,242 @@
+"""Adapters: the formula, who gets a gradient, roles that do not disturb each other, merging, PEFT folders."""
+import json
+import random
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch.autograd import gradcheck
+
+from clinicalgpt.lora import (
+    LoRALinear,
+    adapter,
+    adapter_parameters,
+    add_lora,
+    copy_adapter,
+    load_adapter,
+    lora_layers,
+    merge,
+    save_adapter,
+)
+from clinicalgpt.model import load_model
+from tests.reference import bloom_logits, close, model_logits, random_ids, random_pack, tiny_model
+
+IDS = random_ids(9)[0]
+ROLES = ("policy", "value", "reward")
+
+
+def with_adapters(*names, rank=3, targets=(), **options):
+    """A float64 model whose adapters all do something."""
+    model = tiny_model(**options)
+    for seed, name in enumerate(names):
+        add_lora(model, name, rank, alpha=6.0, targets=targets)
+        generator = torch.Generator().manual_seed(seed)
+        for factor in adapter_parameters(model, name):
+            factor.data = 0.2 * torch.randn(factor.shape, generator=generator, dtype=torch.float64)
+    return model
+
+
+def logits(model, name):
+    with torch.no_grad(), adapter(model, name):
+        return model_logits(model, IDS)
+
+
+def test_formula_and_gradient():
+    """y = W x + b + (alpha / r) B A x, here with alpha / r = 6 / 2 = 3."""
+    layer = LoRALinear(torch.nn.Linear(4, 5))
+    layer.add("p", 2, 6.0, 0.0)
+    layer.active = "p"
+    layer.double()
+    generator = torch.Generator().manual_seed(0)
+    x_ND, A, B = (torch.randn(*shape, generator=generator, dtype=torch.float64, requires_grad=True)
+                  for shape in ((3, 4), (2, 4), (5, 2)))
+
+    def forward(x_ND, A, B):
+        return torch.func.functional_call(layer, {"lora_A.p": A, "lora_B.p": B}, x_ND)
+    expected = x_ND @ layer.linear.weight.T + layer.linear.bias + 3 * x_ND @ (B @ A).T
+    close(forward(x_ND, A, B), expected)
+    assert gradcheck(forward, (x_ND, A, B))
+
+
+def test_a_new_adapter_changes_nothing():
+    model = tiny_model()
+    before = model_logits(model, IDS)
+    add_lora(model, "policy", 3, dropout=0.5)
+    assert torch.equal(logits(model, "policy"), before) and torch.equal(logits(model, None), before)
+
+
+def test_only_the_active_adapter_gets_a_gradient():
+    """[#25, #26] Not the base, which requires none at all, nor the factors of other roles."""
+    for active in ROLES:
+        model = with_adapters(*ROLES)
+        with adapter(model, active):
+            model.score(random_pack([(3, 4)]))[0].sum().backward()
+        for name, parameter in model.named_parameters():
+            if name.endswith(f".{active}"):
+                assert parameter.grad.any(), name
+            else:
+                assert parameter.grad is None and parameter.requires_grad == (".lora_" in name), name
+
+
+def test_roles_in_any_order_are_as_alone():
+    """[#25]"""
+    model, order = with_adapters(*ROLES), random.Random(0)
+    alone = {name: logits(with_adapters(*ROLES), name) for name in (*ROLES, None)}
+    for name in order.choices(list(alone), k=20):
+        assert torch.equal(logits(model, name), alone[name])
+    assert len({x.sum().item() for x in alone.values()}) == 4
+
+
+def test_what_was_active_is_active_again():
+    model = with_adapters(*ROLES)
+    with adapter(model, "value"):
+        with pytest.raises(RuntimeError), adapter(model, None):
+            raise RuntimeError
+        with adapter(model, "reward"):
+            pass
+        assert torch.equal(model_logits(model, IDS), logits(model, "value"))
+    assert all(layer.active is None for layer in lora_layers(model).values())
+
+
+def check_merge(function):
+    for options in ({}, {"targets": ("query_key_value",)}):
+        model = with_adapters("policy", **options)
+        unmerged = logits(model, "policy")
+        function(model, "policy")
+        close(model_logits(model, IDS), unmerged)
+        assert not lora_layers(model) and not any("lora" in name for name, _ in model.named_parameters())
+
+
+def test_merged_equals_unmerged():
+    """[#36]"""
+    check_merge(merge)
+
+
+def test_merge_leaves_other_adapters():
+    model = with_adapters("policy", "value")
+    delta = {path: layer.delta("value") for path, layer in lora_layers(model).items()}
+    policy = logits(model, "policy")
+    merge(model, "policy")
+    close(logits(model, None), policy)
+    assert all(torch.equal(layer.delta("value"), delta[path]) for path, layer in lora_layers(model).items())
+
+
+def test_the_merge_check_has_teeth(monkeypatch):
+    monkeypatch.setattr(LoRALinear, "delta", lambda layer, name: layer.lora_B[name] @ layer.lora_A[name])
+    with pytest.raises(AssertionError):
+        check_merge(merge)
+
+
+def test_dropout_in_training_only():
+    model = with_adapters("policy")
+    plain = logits(model, "policy")
+    for layer in lora_layers(model).values():
+        layer.dropout["policy"] = 0.5
+    assert torch.equal(logits(model, "policy"), plain)
+    model.train()
+    assert not torch.equal(logits(model, "policy"), logits(model, "policy"))
+    assert torch.equal(logits(model.eval(), "policy"), plain)
+
+
+def test_copy():
+    """A copy is equal, trainable though its source is frozen, and apart from it."""
+    model = with_adapters("reward")
+    for factor in adapter_parameters(model, "reward"):
+        factor.requires_grad_(False)
+    factors = [factor.data for factor in copy_adapter(model, "reward", "value") if factor.requires_grad]
+    assert len(factors) == 2 * len(lora_layers(model))
+    close(logits(model, "value"), logits(model, "reward"), 1e-5)                # new factors are float32
+    before = logits(model, "reward")
+    for factor in factors:
+        factor.zero_()
+    assert torch.equal(logits(model, "reward"), before) and not torch.equal(logits(model, "value"), before)
+
+
+def single(*names, **options):
+    """As with_adapters, in float32, the precision of adapter files."""
+    return with_adapters(*names, **options).float()
+
+
+def check_peft_layout(folder):
+    """The files mean to PEFT what the model does here: W + (alpha / r) B A for every checkpoint tensor, query, key
+    and value interleaved by head, is a BLOOM with the adapter's logits."""
+    model = single("policy", rank=2)
+    save_adapter(model, folder / "adapter", "policy", "base")
+    tiny_model(dtype=torch.float32).save(folder / "base")
+    tensors, factors = (load_file(folder / file) for file in
+                        ("base/model.safetensors", "adapter/adapter_model.safetensors"))
+    config = json.loads((folder / "adapter" / "adapter_config.json").read_text())
+    assert config["target_modules"] == ["dense", "dense_4h_to_h", "dense_h_to_4h", "query_key_value"]
+    for name in list(tensors):
+        A = factors.pop(f"base_model.model.{name.removesuffix('.weight')}.lora_A.weight", None)
+        if A is not None:
+            B = factors.pop(f"base_model.model.{name.removesuffix('.weight')}.lora_B.weight")
+            tensors[name] = tensors[name] + config["lora_alpha"] / config["r"] * B @ A
+    assert not factors
+    close(logits(model, "policy"), bloom_logits(tensors, model.config, IDS), 1e-4)
+
+
+def test_peft_layout(tmp_path):
+    check_peft_layout(tmp_path)
+
+
+def test_the_layout_check_has_teeth(tmp_path, monkeypatch):
+    plain = type(tiny_model()).to_theirs
+    monkeypatch.setattr("clinicalgpt.model.Transformer.to_theirs", lambda model, path, tensor:
+                        plain(model, path, tensor) if tensor.shape[-1] != 2 else tensor)    # all but the rank-2 factors
+    with pytest.raises(AssertionError):
+        check_peft_layout(tmp_path)
+
+
+@pytest.mark.parametrize("targets", [(), ("query_key_value", "dense")])
+def test_peft_round_trip(tmp_path, targets):
+    model = single("policy", "value", targets=targets)
+    save_adapter(model, tmp_path / "adapter", "value")
+    tiny_model(dtype=torch.float32).save(tmp_path / "base")
+    other = load_model(tmp_path / "base")
+    factors = load_adapter(other, tmp_path / "adapter", "renamed")
+    assert torch.equal(logits(other, "renamed"), logits(model, "value"))
+    assert len(factors) == 2 * (2 * len(targets) or 8) and all(factor.requires_grad for factor in factors)
+
+
+def spoil(folder, finding):
+    config, weights = folder / "adapter_config.json", folder / "adapter_model.safetensors"
+    tensors, fields = load_file(weights), json.loads(config.read_text())
+    first = min(tensors)
+    if finding == "truncated":
+        weights.write_bytes(weights.read_bytes()[:-50])
+    elif finding in ("missing", "surplus", "shape"):
+        removed = tensors.pop(first)
+        tensors |= {"surplus": {first: removed, "surplus.weight": torch.zeros(1)},
+                    "shape": {first: torch.zeros(2, 2)}, "missing": {}}[finding]
+        save_file(tensors, weights)
+    elif finding == "no config":
+        config.unlink()
+    else:
+        config.write_text(json.dumps(fields | finding))
+
+
+@pytest.mark.parametrize("finding, says", [
+    ("truncated", "cannot be read"), ("missing", "no tensor .*lora_A.weight"),
+    ("surplus", "surplus.weight has no place"), ("shape", r"is \(2, 2\), but this model makes it"), ("no config", "adapter_config.json: no such file"),
+    ({"use_dora": True}, "use_dora"), ({"peft_type": "IA3"}, "IA3"), ({"target_modules": ".*"}, "pattern"),
+    ({"target_modules": ["q_proj"]}, "q_proj")])
+def test_errors_of_adapter_folders(tmp_path, finding, says):
+    save_adapter(single("policy"), tmp_path, "policy")
+    spoil(tmp_path, finding)
+    with pytest.raises((ValueError, FileNotFoundError), match=says) as error:
+        load_adapter(tiny_model(dtype=torch.float32), tmp_path, "policy")
+    assert "\n" not in str(error.value)
+
+
+def test_errors():
+    model = with_adapters("policy")
+    with pytest.raises(KeyError, match="valeu"), adapter(model, "valeu"):
+        pass
+    with pytest.raises(KeyError, match="valeu"):
+        save_adapter(model, "nowhere", "valeu")
+    for arguments in (("a.b", 2), ("a", 0)):
+        with pytest.raises(ValueError, match="rank"):
+            add_lora(model, *arguments)
+    with pytest.raises(ValueError, match=r"\['q_proj'\] name no linear layer; this model has \['dense'"):
+        add_lora(model, "a", 2, targets=("q_proj",))
