@@ -30,10 +30,11 @@ class RewardConfig(TuneConfig):
     out: str = arg("runs/reward", "run folder to write")
     lr: float = arg(2e-5, "peak learning rate", tiny=2e-3)
     batch_size: int = arg(128, "prompts with their ranked answers per optimizer step", tiny=16)
-    epochs: float = arg(3.0, "passes over the data", tiny=1.0)
+    epochs: float = arg(3.0, "passes over the data", tiny=2.0)
     max_len: int = arg(1024, "tokens of a prompt with one answer; prompts lose their beginning", tiny=256)
     warmup_steps: int = arg(50, "steps of linear warm-up", tiny=10)
-    lora_rank: int = arg(0, "rank of the adapter; 0: train all weights", tiny=16)
+    lora_rank: int = arg(0, "rank of the adapter; 0: train all weights", tiny=32)
+    lora_alpha: float = arg(16.0, "scale of the adapter is alpha / rank", tiny=64.0)
 
 
 def main(cfg):

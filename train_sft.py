@@ -26,7 +26,7 @@ class SFTConfig(TuneConfig):
     """Stage 1: fine-tune a base model on dialogues (the paper's: lr 5e-5, batch 128, length 1,024, 3 epochs)."""
     out: str = arg("runs/sft", "run folder to write")
     lr: float = arg(5e-5, "peak learning rate", tiny=1e-3)
-    batch_size: int = arg(128, "dialogues per optimizer step", tiny=48)
+    batch_size: int = arg(128, "dialogues per optimizer step", tiny=24)
     epochs: float = arg(3.0, "passes over the data", tiny=2.0)
     max_len: int = arg(1024, "tokens of a dialogue; the oldest beyond are cut", tiny=256)
 

@@ -80,6 +80,7 @@ def policy_loss(logp_BT, old_logp_BT, advantages_BT, mask_BT, clip=0.2):
 
 def value_loss(values_BT, old_values_BT, returns_BT, mask_BT, clip=0.2):
     """(sum of the clipped squared error, halved; number of tokens at which the clip was active).  The clip is around the OLD value."""
+    values_BT = torch.where(mask_BT > 0, values_BT, 0.0)               # inf after the end must not make a gradient nan
     clipped_values_BT = old_values_BT + (values_BT - old_values_BT).clamp(-clip, clip)
     free_BT, clipped_BT = (values_BT - returns_BT) ** 2, (clipped_values_BT - returns_BT) ** 2
     loss = 0.5 * torch.where(mask_BT > 0, torch.maximum(free_BT, clipped_BT), 0.0).sum()

@@ -33,10 +33,10 @@ class PretrainConfig(RunConfig):
     out: str = arg("runs/base", "run folder to write; the model is its model/")
     vocabulary: int = arg(4096, "entries of the tokenizer")
     width: int = arg(256, "width of the model")
-    layers: int = arg(4, "blocks")
+    layers: int = arg(2, "blocks")
     heads: int = arg(8, "attention heads")
     max_len: int = arg(256, "tokens of a sequence; longer lines are cut into several")
-    batch_size: int = arg(64, "lines per optimizer step")
+    batch_size: int = arg(16, "lines per optimizer step")
     epochs: float = arg(2.0, "passes over the text")
     lr: float = arg(2e-3, "peak learning rate")
 

@@ -14,8 +14,8 @@ What is held out is chosen by a hash of the thing itself, not by the seed: no se
 test_exam only, and 15 % of the sets of symptoms that a disease can come with belong to test patients.  Some
 openings, exam questions and turns of patients are spoken in the tests only.
 
-What RLHF is for here: the "qa" answers in train.jsonl are what forums are like.  45 % are complete, 30 % give
-half of the facts (now and then a wrong one), 25 % say "please see a doctor".  A model tuned on them imitates
+What RLHF is for here: the "qa" answers in train.jsonl are what forums are like.  30 % are complete, 20 % give
+half of the facts (now and then a wrong one), half say "please see a doctor".  A model tuned on them imitates
 all three although it knows the facts from the prose; the ranked answers say which kind people want.  Right,
 partial and other answers share wordings and lengths, so a reward model must look at the facts; the repetitive
 ones show it what a policy likes to exploit.
@@ -176,7 +176,7 @@ def kg_records(world, count):
 
 
 def forum_answer(world, head, relation):
-    quality = world.rng.choices(("complete", "partial", "evasive"), (45, 30, 25))[0]
+    quality = world.rng.choices(("complete", "partial", "evasive"), (30, 20, 50))[0]
     if quality == "evasive":
         return world.pick(world.words.intro) + world.pick(world.words.evasive)
     tails = world.graph.tails(head, relation)
@@ -204,17 +204,26 @@ def ranked_answers(world, head, relation):
     right = graph.tails(head, relation)
     kept = world.some(right, max(1, len(right) // 2))
     wrong = iter(world.wrong_tails(head, relation, max(1, len(right) - len(kept))))
-    partial = [tail if tail in kept else next(wrong) for tail in right] + list(wrong)  # one tail gets company
+    if len(right) > 1 and world.rng.random() < 0.5:                                    # true, but half of it is missing
+        partial = [tail for tail in right if tail in kept]
+    else:
+        partial = [tail if tail in kept else next(wrong) for tail in right] + list(wrong)  # one tail gets company
     others = [h for h in graph.heads(relation)
               if not any(graph.close(head, relation, tail) for tail in graph.tails(h, relation))]
     near = [h for h in others if graph.category(h) == graph.category(head)]            # harder to tell apart
     other = graph.tails(world.pick(near if near and world.rng.random() < 0.5 else others), relation)
+    asides = [r for r in RELATIONS if r != relation and graph.tails(head, r)
+              and not any(graph.close(head, relation, tail) for tail in graph.tails(head, r))]
+    if asides and world.rng.random() < 0.3:                                            # true of this head, but not asked for
+        other = graph.tails(head, world.pick(asides))
     lists = [world.shuffled(t) if world.rng.random() < 0.5 else t for t in (right, partial, other)]
     evasive = world.pick(words.intro) + world.pick(words.evasive)
     tail = world.pick(right)
-    endless = world.pick(([tail] * 10, [*right] + [tail] * 6, [*right] * max(3, 16 // len(right))))
-    stem = world.pick([s for s in world.statements[relation] if re.search("{t}.$", s)])[:-1]
-    repetitive = world.pick(words.intro) + stem.format(h=head, t=words.comma.join(endless))
+    again = world.rng.randint(2, 7)                                                    # from a slip to an endless loop
+    endless = world.pick(([tail] * again, [*kept] + [tail] * again, [*right] + [tail] * again, [*right] * 2))
+    repetitive = world.reply(head, relation, endless)
+    if world.rng.random() < 0.5:                                                       # cut off in the middle
+        repetitive = repetitive[:repetitive.rindex(endless[-1]) + len(endless[-1])]
     return [*(world.reply(head, relation, tails) for tails in lists), evasive, repetitive]
 
 

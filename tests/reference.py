@@ -73,10 +73,10 @@ def value_loss(values, old_values, returns, clip):
     return total
 
 
-def whiten(numbers, shift_mean=True):
+def whiten(numbers):
     mean = sum(numbers) / len(numbers)
     std = math.sqrt(sum((x - mean) ** 2 for x in numbers) / len(numbers) + 1e-8)
-    return [(x - mean) / std + (0.0 if shift_mean else mean) for x in numbers]
+    return [(x - mean) / std for x in numbers]
 
 
 def kl(p, q):

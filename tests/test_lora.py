@@ -158,8 +158,8 @@ def single(*names, **options):
 
 
 def check_peft_layout(folder):
-    """The files mean to PEFT what the model does here: W + (alpha / r) B A for every checkpoint tensor, query, key
-    and value interleaved by head, is a BLOOM with the adapter's logits."""
+    """The files mean to PEFT what the model does here: W + (alpha / r) B A for every tensor of the checkpoint, 
+    query, key and value interleaved by head, is a BLOOM with the adapter's logits."""
     model = single("policy", rank=2)
     save_adapter(model, folder / "adapter", "policy", "base")
     tiny_model(dtype=torch.float32).save(folder / "base")
@@ -183,7 +183,7 @@ def test_peft_layout(tmp_path):
 def test_the_layout_check_has_teeth(tmp_path, monkeypatch):
     plain = type(tiny_model()).to_theirs
     monkeypatch.setattr("clinicalgpt.model.Transformer.to_theirs", lambda model, path, tensor:
-                        plain(model, path, tensor) if tensor.shape[-1] != 2 else tensor)    # all but the rank-2 factors
+                        tensor if tensor.shape[-1] == 2 else plain(model, path, tensor))   # factors left as they are
     with pytest.raises(AssertionError):
         check_peft_layout(tmp_path)
 
@@ -218,7 +218,8 @@ def spoil(folder, finding):
 
 @pytest.mark.parametrize("finding, says", [
     ("truncated", "cannot be read"), ("missing", "no tensor .*lora_A.weight"),
-    ("surplus", "surplus.weight has no place"), ("shape", r"is \(2, 2\), but this model makes it"), ("no config", "adapter_config.json: no such file"),
+    ("surplus", "surplus.weight has no place"), ("shape", r"is \(2, 2\), but this model makes it"),
+    ("no config", "adapter_config.json: no such file"),
     ({"use_dora": True}, "use_dora"), ({"peft_type": "IA3"}, "IA3"), ({"target_modules": ".*"}, "pattern"),
     ({"target_modules": ["q_proj"]}, "q_proj")])
 def test_errors_of_adapter_folders(tmp_path, finding, says):

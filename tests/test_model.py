@@ -29,9 +29,9 @@ def test_equals_the_textbook(tmp_path, name):
 
 
 @pytest.mark.parametrize("change", [
-    ("to_ours", lambda model, ours, tensor: tensor),                           # query, key, value not interleaved
+    ("to_ours", lambda model, ours, tensor: tensor),                       # query, key, value not interleaved
     ("slopes_H", torch.full((4,), 0.1)),
-    ("mlp", torch.nn.functional.gelu),                                         # gelu by erf, not tanh
+    ("mlp", torch.nn.functional.gelu),                                     # gelu by erf, not tanh
 ])
 def test_the_checkpoint_check_has_teeth(tmp_path, monkeypatch, change):
     name, value = change
@@ -95,7 +95,7 @@ def test_shards_and_bin_files(tmp_path):
 
 @pytest.mark.parametrize("options", [{}, {"heads": 6, "width": 36}, {"residual_after_norm": True}])
 def test_neighbours_change_nothing(options):
-    """[#28] With 3 or 17 tokens before it a sequence has its hidden states; with other neighbours, to the bit."""
+    """[#28] With 3 or 17 tokens before it a sequence has its hidden states; other neighbours, same bits."""
     model = tiny_model(**options)
     ours, *others = random_ids(6, 3, 17, 3)
     alone = model(torch.tensor(ours), [6])
@@ -106,8 +106,8 @@ def test_neighbours_change_nothing(options):
 
 
 def check_cache(model, Cache=KVCache):
-    """[#29] Ragged prompts, read once and grown by a token a step, half of them kept on the way: at every step the
-    logits of the full forward."""
+    """[#29] Ragged prompts, read once and grown by a token a step, half of them kept on the way: at every
+    step the logits of the full forward."""
     rows = random_ids(1, 5, 17, 9)
     lengths, ids = [1, 5, 17, 9], torch.tensor(sum(rows, []))
     cache = Cache(capacity=30)

@@ -1,0 +1,267 @@
+"""PPO's four roles on one trunk: which token is scored at which position and by whom, and who learns."""
+import copy
+from contextlib import nullcontext
+from dataclasses import replace
+from functools import partial
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+import train_ppo
+from clinicalgpt.dataset import Example, Pack, micro_batches, pack
+from clinicalgpt.generate import generate
+from clinicalgpt.lora import adapter_parameters, add_lora, copy_adapter, lora_layers
+from clinicalgpt.model import Transformer
+from clinicalgpt.reward import ScalarHead
+from clinicalgpt.run import make_optimizer
+from tests import reference
+from tests.reference import close, examples, tiny_model
+from train_ppo import PPOConfig, Roles, policy_logp, roll_out, score, token_values, update
+
+EOS = 2
+RUN = SimpleNamespace(device="cpu", dtype=torch.float32, autocast=nullcontext)
+TOKENIZER = SimpleNamespace(eos_id=EOS)
+CONFIG = PPOConfig(steps=1000, batch_size=8, warmup_steps=0, value_warmup=0, max_new_tokens=9, score_clip=0.0,
+                   micro_batch_tokens=30, minibatches=2, ppo_epochs=2, missing_end_penalty=1.0)
+STATE = {"beta": 0.1, "mean": 0.0, "std": 1.0}
+PROMPTS = examples([(n, 0) for n in (3, 1, 6, 2, 4, 4, 5, 1)])
+
+
+def make_roles(dropout=0.0, trained=False, dtype=torch.float32):
+    """Policy (new, or moved away from the reference), reward and value adapters on one small trunk."""
+    trunk = tiny_model(dtype=torch.float32)
+    with torch.no_grad():
+        trunk.embed.weight[EOS] *= 1.4                                         # so that some answers end
+    torch.manual_seed(0)
+    add_lora(trunk, "policy", 2, dropout=dropout)
+    for factor in add_lora(trunk, "reward", 2, dropout=dropout):
+        factor.requires_grad_(False).normal_(std=0.2)
+    copy_adapter(trunk, "reward", "value")
+    if trained:
+        for factor in adapter_parameters(trunk, "policy"):
+            factor.data.normal_(std=0.3)
+    head = ScalarHead(32).to(dtype)
+    return Roles(trunk.to(dtype).eval(), trunk, "reward", copy.deepcopy(head).requires_grad_(False), head)
+
+
+def rollouts_of(roles, cfg=CONFIG, seed=0):
+    return roll_out(roles, PROMPTS, STATE, TOKENIZER, cfg, RUN, seed)
+
+
+def optimizer_of(roles, lr=1e-2):
+    trained = [*adapter_parameters(roles.trunk, "policy"), *adapter_parameters(roles.judge, "value")]
+    return make_optimizer([([*trained, *roles.value_head.parameters()], lr)])
+
+
+# ---- which token, at which position ----------------------------------------------------------------------
+
+class Table:
+    """A "model" whose next token depends on the last one alone, by a table that is known."""
+    unembed_VD = torch.eye(9)
+    score = Transformer.score
+
+    def __init__(self):
+        self.logits_VV = torch.randn(9, 9, generator=torch.Generator().manual_seed(0))
+
+    def __call__(self, ids_N, lengths):
+        self.hidden_ND = self.logits_VV[ids_N].requires_grad_()
+        return self.hidden_ND
+
+
+def check_positions(make_pack):
+    """[#1, #2] Each answer token is scored by the state one before it, and no other state gets a gradient."""
+    table, rows = Table(), examples([(2, 3), (1, 1), (4, 2)], vocabulary=9)
+    logp_M, entropy_M = table.score(make_pack(rows))
+    probability = [reference.softmax(logits) for logits in table.logits_VV.tolist()]
+    steps = [(*row.ids[t - 1:t + 1], row.answer[t]) for row in rows for t in range(1, len(row.ids))]
+    close(logp_M.exp(), [probability[before][token] for before, token, is_answer in steps if is_answer], 1e-5)
+    (logp_M + entropy_M).sum().backward()
+    touched = table.hidden_ND.grad.any(1).tolist()
+    assert touched == [is_answer for row in rows for is_answer in (*row.answer[1:], False)]
+
+
+class OneOff(Pack):
+    state_M = property(lambda self: self.scored_M)
+
+
+def test_positions():
+    check_positions(pack)
+
+    def one_off(rows):
+        return OneOff(**vars(pack(rows)))
+
+    def prompts_too(rows):
+        return pack([Example(row.ids, [True] * len(row.ids), {}) for row in rows])
+    for buggy in (one_off, prompts_too):
+        with pytest.raises(AssertionError):
+            check_positions(buggy)
+
+
+def test_rows():
+    """Numbers of answers laid end to end, by hand, as rows."""
+    mask_BT = torch.tensor([[1.0, 1, 0], [1, 0, 0], [1, 1, 1]])
+    assert train_ppo.rows_of(torch.arange(1.0, 7), mask_BT).tolist() == [[1, 2, 0], [3, 0, 0], [4, 5, 6]]
+
+
+# ---- rollouts --------------------------------------------------------------------------------------------
+
+def check_first_ratio(roles, cfg=CONFIG, later=None):
+    """[#7, #8] Before the first update every ratio is 1 within 1e-6; a new policy's KL is 0."""
+    rollouts, metrics = rollouts_of(roles, cfg)
+    logp_M = policy_logp(roles, "policy", rollouts.examples, later or cfg, RUN)[0]
+    assert (logp_M - rollouts.logp_BT[rollouts.mask_BT > 0]).exp().sub(1).abs().max() < 1e-6
+    assert metrics["kl"] == 0
+
+
+def test_first_ratio():
+    for temperature in (1.0, 0.5):
+        check_first_ratio(make_roles(dropout=0.1), replace(CONFIG, temperature=temperature))
+    with pytest.raises(AssertionError):
+        check_first_ratio(make_roles(), replace(CONFIG, temperature=0.5), CONFIG)
+    roles = make_roles(dropout=0.1, trained=True)
+    roles.trunk.train()
+    with pytest.raises(AssertionError):
+        check_first_ratio(roles)
+    with pytest.raises(ValueError, match="first PPO ratio"):
+        update(roles, rollouts_of(roles)[0], optimizer_of(roles), 0, CONFIG, RUN)
+
+
+def check_sampling_is_whole(roles):
+    """[#9] Where all logits are equal every token turns up: 1,600 draws of 96 tokens miss one with
+    probability 96 (95 / 96)^1600 < 1e-5."""
+    roles.trunk.final_norm.weight.data.zero_()
+    roles.trunk.final_norm.bias.data.zero_()
+    endless, cfg = SimpleNamespace(eos_id=None), replace(CONFIG, max_new_tokens=8)
+    rows = train_ppo.answer(roles, "policy", [Example([5], [False], {})] * 200, endless, cfg, RUN, 0)
+    assert len({token for row in rows for token in row.ids[1:]}) == 96
+
+
+def test_sampling_is_whole(monkeypatch):
+    check_sampling_is_whole(make_roles())
+    monkeypatch.setattr(train_ppo, "generate", partial(generate, top_p=0.5))
+    with pytest.raises(AssertionError):
+        check_sampling_is_whole(make_roles())
+
+
+def test_rollouts_against_loops():
+    """[#3, #4, #10, #17] From the examples alone, one answer at a time: scores with the penalty for no
+    end, KL summed over each answer, values, returns and whitened advantages."""
+    roles = make_roles(trained=True)
+    rollouts, metrics = rollouts_of(roles)
+    assert 0 < metrics["ended"] < 1
+    advantages, kls = [], []
+    for b, row in enumerate(rollouts.examples):
+        n = sum(row.answer)
+        logp, ref = (policy_logp(roles, name, [row], CONFIG, RUN)[0].tolist() for name in ("policy", None))
+        reward = score(roles, [row], CONFIG, RUN).item() - (row.ids[-1] != EOS)
+        kls.append(sum(logp) - sum(ref))
+        rewards = reference.shaped_rewards(reward, [a - b for a, b in zip(logp, ref, strict=True)], 0.1)
+        values = token_values(roles, [row], RUN).tolist()
+        adv, returns = reference.gae(rewards, values, CONFIG.gamma, CONFIG.lam)
+        advantages += adv
+        assert rollouts.mask_BT[b].tolist() == [1.0] * n + [0.0] * (rollouts.mask_BT.shape[1] - n)
+        close(rollouts.logp_BT[b, :n], logp, 1e-4)
+        close(rollouts.returns_BT[b, :n], returns, 1e-4)
+    close(rollouts.advantages_BT[rollouts.mask_BT > 0], reference.whiten(advantages), 1e-3)
+    close(metrics["kl"], sum(kls) / len(kls), 1e-4)
+
+
+def test_an_end_token_in_the_prompt_is_no_end(monkeypatch):
+    """[#31] The answer alone ends or does not: without KL and discount its return is score less penalty."""
+    for last, penalty in ((5, 3.0), (EOS, 0.0)):
+        row = Example([4, EOS, 7, last], [False, False, True, True], {})
+        monkeypatch.setattr(train_ppo, "answer", lambda *args, row=row: [row])
+        roles = make_roles()
+        rollouts, _ = rollouts_of(roles, replace(CONFIG, lam=1.0, missing_end_penalty=3.0))
+        close(rollouts.returns_BT, (score(roles, [row], CONFIG, RUN) - penalty).expand(1, 2), 1e-5)
+
+
+# ---- updates ---------------------------------------------------------------------------------------------
+
+def gradients(roles):
+    modules = {"trunk": roles.trunk, "value_head": roles.value_head, "reward_head": roles.reward_head}
+    return {name: parameter.grad for prefix, module in modules.items()
+            for name, parameter in module.named_parameters(prefix=prefix)}
+
+
+def test_each_role_learns_from_its_own_loss():
+    """[#25, #26] Policy and value adapters and the value head get gradients; trunk, reward adapter and head
+    none; in the warm-up the value function alone."""
+    value = {"value", "weight", "bias"}
+    for train_policy, expected in ((True, {"policy"} | value), (False, value)):
+        roles = make_roles(trained=True)
+        rollouts, _ = rollouts_of(roles)
+        train_ppo.backward(roles, rollouts, [0, 1, 2], 10, train_policy, CONFIG, RUN)
+        learned = [name for name, grad in gradients(roles).items() if grad is not None and grad.any()]
+        assert {name.rpartition(".")[2] for name in learned} == expected
+        assert all(".lora_" in name or name.startswith("value_head") for name in learned)
+
+
+def check_micro_batches(count_of):
+    """[#21] Whatever the cut into forward passes, one gradient, in float64."""
+    results, cfg = [], replace(CONFIG, entropy_coefficient=0.1)
+    for budget in (10_000, 25, 1):
+        roles = make_roles(trained=True, dtype=torch.float64)
+        rollouts, _ = rollouts_of(roles)
+        for part in micro_batches(range(8), budget, lambda i, rows=rollouts.examples: len(rows[i].ids)):
+            train_ppo.backward(roles, rollouts, part, count_of(rollouts, part), True, cfg, RUN)
+        results.append(gradients(roles))
+    for other in results[1:]:
+        for name, gradient in results[0].items():
+            assert (gradient is None) == (other[name] is None)
+            if gradient is not None:
+                close(other[name], gradient)
+
+
+def test_micro_batches_change_nothing():
+    check_micro_batches(lambda rollouts, part: rollouts.mask_BT.sum())
+    with pytest.raises(AssertionError):
+        check_micro_batches(lambda rollouts, part: rollouts.mask_BT[part].sum())
+
+
+def test_reference_and_reward_stay():
+    """[#24] After ten iterations the reference's log-probs and the reward model's scores are the same bits,
+    as is every weight but the policy's and the value function's, which have moved."""
+    roles, fixed = make_roles(), examples([(3, 4), (1, 6)])
+    optimizer = optimizer_of(roles)
+
+    def frozen():
+        weights = [x.clone() for name, x in roles.trunk.named_parameters()
+                   if not name.endswith((".policy", ".value"))]
+        return [*weights, policy_logp(roles, None, fixed, CONFIG, RUN)[0], score(roles, fixed, CONFIG, RUN)]
+
+    def moving():
+        tensors = policy_logp(roles, "policy", fixed, CONFIG, RUN)[0], token_values(roles, fixed, RUN)
+        return [x.detach() for x in tensors]
+    before, moved = frozen(), moving()
+    for step in range(10):
+        rollouts, _ = rollouts_of(roles, seed=step)
+        metrics = update(roles, rollouts, optimizer, step, CONFIG, RUN)
+        assert metrics["first_ratio_gap"] < 1e-5
+    assert all(torch.equal(a, b) for a, b in zip(frozen(), before, strict=True))
+    assert not any(torch.equal(a, b) for a, b in zip(moving(), moved, strict=True))
+    assert all(layer.active is None for layer in lora_layers(roles.trunk).values())
+
+
+def check_ppo_learns():
+    """[#45] Where an answer scores the share of its last 8 tokens below 48, at first a half, the policy
+    learns to use little else."""
+    roles, scores = make_roles(), []
+    optimizer = optimizer_of(roles, 3e-2)
+    cfg = replace(CONFIG, missing_end_penalty=0.0, micro_batch_tokens=1000)
+    for step in range(15):
+        state = {"beta": 0.01, "mean": 0.5, "std": 0.15}
+        rollouts, metrics = roll_out(roles, PROMPTS * 4, state, TOKENIZER, cfg, RUN, step)
+        update(roles, rollouts, optimizer, step, cfg, RUN)
+        scores.append(metrics["raw_score"].item())
+    assert scores[0] < 0.6 and sum(scores[-3:]) / 3 > 0.9
+
+
+def test_ppo_learns(monkeypatch):
+    monkeypatch.setattr(train_ppo, "score", lambda roles, rows, cfg, run: torch.tensor(
+        [sum(token < 48 for token in row.ids[-8:]) / 8 for row in rows]))
+    check_ppo_learns()
+    monkeypatch.setattr(train_ppo.ppo, "whiten", lambda x_BT, mask_BT: x_BT * 0)     # advantages say nothing
+    with pytest.raises(AssertionError):
+        check_ppo_learns()

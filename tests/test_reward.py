@@ -1,0 +1,111 @@
+"""The reward model: its loss over ranked answers, the token at which it scores, its head on disk."""
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch.autograd import gradcheck
+
+from clinicalgpt.dataset import pack
+from clinicalgpt.reward import ScalarHead, last_token_score, pair_accuracy, ranking_loss
+from tests import reference
+from tests.reference import checked, close, examples, tiny_model
+
+SCORES = [[1.0, 0.5], [0.5, 1.0], [0.3, 0.3], [2.0, -1.0, 0.5], [0.1, 0.7, -0.4, 1.1, 0.0]]
+
+
+def check_loss(fn):
+    for scores in SCORES:
+        score_K = torch.tensor(scores, dtype=torch.float64, requires_grad=True)
+        close(fn(score_K), reference.ranking_loss(scores))
+        assert gradcheck(fn, score_K)
+    equal = fn(torch.zeros(4))
+    close(equal, torch.tensor(2.0).log(), 1e-6)                                # log 2, however many answers
+
+
+def neighbours_only(score_K):
+    return -torch.nn.functional.logsigmoid(score_K[:-1] - score_K[1:]).mean()
+
+
+@pytest.mark.parametrize("buggy", [
+    lambda s: ranking_loss(s.flip(0)), neighbours_only, lambda s: ranking_loss(s) * len(s) * (len(s) - 1) / 2,
+    lambda s: ranking_loss(s.detach()) + 0 * s.sum(), lambda s: (1 - torch.sigmoid(s[:1] - s[1:])).mean(),
+], ids=["worst first", "neighbours only", "sum of pairs", "no gradient", "no logarithm"])
+def test_ranking_loss(buggy):
+    check_loss(checked(ranking_loss))
+    with pytest.raises((AssertionError, RuntimeError)):
+        check_loss(buggy)
+
+
+def test_nothing_to_rank():
+    for n in (0, 1):
+        score_K = torch.ones(n, requires_grad=True)
+        loss = ranking_loss(score_K)
+        loss.backward()
+        assert loss == 0 and not score_K.grad.any()
+
+
+def test_pair_accuracy():
+    """[#43] Scores 3, 1, 1 of a, b, c: a beats b and c, and b ties with c."""
+    accuracy = pair_accuracy(torch.tensor([3.0, 1, 1]), "abc")
+    assert accuracy == {("a", "b"): 1.0, ("a", "c"): 1.0, ("b", "c"): 0.5}
+    assert pair_accuracy(torch.tensor([0.0, 1]), ["good", "bad"]) == {("good", "bad"): 0.0}
+
+
+def check_scores(fn):
+    """[#5, #6] In a batch of one or of many, in any order, whatever token ids stand in the text (end and
+    padding too): the head at the hidden state of the sequence's own last token."""
+    torch.manual_seed(0)
+    model, head = tiny_model(), ScalarHead(32).double()
+    rows = examples([(3, 4), (1, 1), (6, 2), (0, 1), (2, 9)])
+    rows[0].ids[2:5], rows[2].ids[-1], rows[4].ids[1:] = [3, 2, 0], 3, [2] * 10
+
+    def score(part):
+        batch = pack(part)
+        return fn(model(batch.ids_N, batch.lengths), batch.lengths, head)
+    for order in (range(5), (4, 1, 0, 3, 2)):
+        ours = score([rows[i] for i in order])
+        for i, one in zip(order, ours, strict=True):
+            hidden_TD = model(torch.tensor(rows[i].ids), [len(rows[i].ids)])
+            close(one, hidden_TD[-1] @ head.linear.weight[0] + head.linear.bias[0])
+            close(one, score([rows[i]])[0])
+
+
+def one_late(hidden_ND, lengths, head):
+    return head(hidden_ND[torch.tensor(lengths).cumsum(0) % len(hidden_ND)])
+
+
+def test_last_token_score():
+    check_scores(checked(last_token_score))
+    for buggy in (one_late, lambda x, lengths, head: head(x)[-1:].expand(len(lengths)),
+                  lambda x, lengths, head: head(torch.stack([part.mean(0) for part in x.split(lengths)]))):
+        with pytest.raises(AssertionError):
+            check_scores(buggy)
+
+
+def test_a_head_starts_small():
+    """N(0, 1 / (D + 1)) and no bias: hidden states of unit variance score with deviation near 1."""
+    torch.manual_seed(0)
+    head = ScalarHead(400)
+    assert head.linear.bias == 0 and abs(head.linear.weight.std() * 401**0.5 - 1) < 0.15
+
+
+def test_head_on_disk(tmp_path):
+    """[#27] What was saved is loaded, and a tensor too few, too many or of another shape is an error."""
+    path, head = tmp_path / "head.safetensors", ScalarHead(8)
+    head.save(path)
+    again = ScalarHead(8)
+    assert not torch.equal(again.linear.weight, head.linear.weight)
+    again.load(path)
+    for ours, other in zip(head.state_dict().values(), again.state_dict().values(), strict=True):
+        assert torch.equal(ours, other)
+    tensors = load_file(path)
+    for wrong in ({"linear.weight": tensors["linear.weight"]}, {**tensors, "linear.more": torch.zeros(1)},
+                  {**tensors, "linear.weight": torch.zeros(1, 9)}):
+        save_file(wrong, path)
+        with pytest.raises(ValueError, match="not the head of this model") as error:
+            ScalarHead(8).load(path)
+        assert "\n" not in str(error.value)
+    path.write_bytes(path.read_bytes()[:-4])
+    with pytest.raises(ValueError, match="not the head"):
+        ScalarHead(8).load(path)
+    with pytest.raises(FileNotFoundError, match="nowhere.safetensors: no such file"):
+        ScalarHead(8).load(tmp_path / "nowhere.safetensors")
