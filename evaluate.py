@@ -27,11 +27,21 @@ from clinicalgpt.files import read_json, read_jsonl, write_json, write_jsonl
 from clinicalgpt.generate import generate
 from clinicalgpt.judge import GraphJudge, ReferenceJudge, ScoreJudge, judge_pairs
 from clinicalgpt.lora import adapter
-from clinicalgpt.metrics import SIGNATURE, bleu_rows, bootstrap, corpus_bleu, corpus_gleu, distinct, gleu_rows, rouge_rows, wilson
+from clinicalgpt.metrics import (
+    SIGNATURE,
+    bleu_rows,
+    bootstrap,
+    corpus_bleu,
+    corpus_gleu,
+    distinct,
+    gleu_rows,
+    rouge_rows,
+    wilson,
+)
 from clinicalgpt.pretrain import tiny_base, tiny_data
 from clinicalgpt.report import markdown_table, write_report
-from clinicalgpt.run import load_reward, open_run, versions
 from clinicalgpt.reward import last_token_score
+from clinicalgpt.run import device_of, load_reward, open_run, versions
 from clinicalgpt.tokenizer import encode_dialogue
 from data.knowledge_graph import read_graph
 
@@ -63,15 +73,21 @@ class EvalConfig:
 
 
 def main(cfg):
-    device = torch.device(cfg.device if cfg.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
+    device = device_of(cfg.device)
     dtype = {"auto": torch.bfloat16 if device.type == "cuda" else torch.float32,
              "float32": torch.float32, "bfloat16": torch.bfloat16}.get(cfg.dtype)
     folders = dict(model.split("=", 1) for model in cfg.models if "=" in model)
+    for name in ("batch_size", "micro_batch_tokens", "max_len", "max_new_tokens"):
+        if getattr(cfg, name) < 1:
+            raise ValueError(f"--{name.replace('_', '-')} {getattr(cfg, name)}: must be at least 1")
     if len(folders) != len(cfg.models) or dtype is None or not set(cfg.tasks.split(",")) <= set(TASKS):
         raise ValueError(f"--models {' '.join(cfg.models)} --tasks {cfg.tasks} --dtype {cfg.dtype}: models are name=folder, each name once, "
                          f"tasks are of {','.join(TASKS)}, dtype float32, bfloat16 or auto")
     records, graph = load_tests(cfg)                                                # 1. test records by task; the judge's graph
     folders = {name: str(tiny_base(cfg.lang)) if folder == "tiny" else folder for name, folder in folders.items()}
+    for folder in [*folders.values(), *([cfg.reward] if cfg.reward else [])]:
+        if not Path(folder).is_dir() or folder == cfg.reward:
+            read_json(Path(folder) / "config.json")                                 # said now, not after hours of answering
     rows, answers = [], {}
     for name, folder in folders.items():                                            # 2. every model answers everything
         model, tokenizer, template = open_run(folder, device, dtype)
@@ -112,6 +128,10 @@ def load_tests(cfg):
             meta, needed = record.setdefault("meta", {}), {"exam": ("options", "answer"), "diagnosis": ("label",)}.get(task, ())
             if missing := [key for key in needed if key not in meta]:
                 raise ValueError(f"{where}: meta has no {missing[0]!r}, which the {task} task needs; data/README.md describes the format")
+            if len(record["messages"]) < 2:
+                raise ValueError(f"{where}: 'messages' without a question; data/README.md describes the format")
+            if task == "exam" and not (isinstance(meta["options"], dict) and meta["answer"] in meta["options"]):
+                raise ValueError(f"{where}: answer {meta['answer']!r} is not in options {meta['options']!r}; repair the record")
             record.setdefault("id", f"{Path(path).stem}-{line}")
             if task in wanted and (not cfg.limit or len(records[task]) < cfg.limit):
                 records[task].append(record)
@@ -269,7 +289,7 @@ def judged(records, answers, graph, cfg, device, dtype):
             rows.append({"task": "qa", "metric": "reward", "models": {answerer: cell(values.mean(), *bootstrap(np.mean, values))}})
         rows = rows[:-len(answers)] + [{**rows[-1], "models": {k: v for row in rows[-len(answers):] for k, v in row["models"].items()}}]
         judges["reward"] = ScoreJudge(scores)
-    for judge_name, judge in judges.items():
+    for judge_name, judge in judges.items() if len(answers) > 1 else ():
         for opponent in answers:
             verdicts = {name: judge_pairs(judge, records, texts, answers[opponent]) for name, texts in answers.items() if name != opponent}
             counts = {name: {"value": f"{v['win']} / {v['tie']} / {v['lose']}"} for name, v in verdicts.items()}

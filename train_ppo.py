@@ -24,7 +24,17 @@ from clinicalgpt.files import read_json
 from clinicalgpt.generate import generate
 from clinicalgpt.lora import adapter, add_lora, copy_adapter, save_adapter
 from clinicalgpt.reward import ScalarHead, last_token_score
-from clinicalgpt.run import Run, TuneConfig, learning_rate, load_reward, make_optimizer, open_run, optimizer_step, seed_of
+from clinicalgpt.run import (
+    Run,
+    TuneConfig,
+    learning_rate,
+    load_reward,
+    make_optimizer,
+    model_folder,
+    open_run,
+    optimizer_step,
+    seed_of,
+)
 from train_sft import files_of
 
 
@@ -34,9 +44,9 @@ class PPOConfig(TuneConfig):
     init: str = arg("runs/sft", "run folder of the SFT model: start of the policy, and the reference")
     reward: str = arg("runs/reward", "run folder of the reward model")
     out: str = arg("runs/ppo", "run folder to write")
-    steps: int = arg(4000, "iterations: a batch of rollouts each", tiny=24)
+    steps: int = arg(4000, "iterations: a batch of rollouts each", tiny=36)
     batch_size: int = arg(64, "rollouts per iteration")
-    lr: float = arg(1e-5, "peak learning rate of the policy", tiny=2e-3)
+    lr: float = arg(1e-5, "peak learning rate of the policy", tiny=1e-3)
     value_lr: float = arg(3e-5, "peak learning rate of the value function", tiny=2e-3)
     lora_rank: int = arg(8, "rank of the policy's adapter", tiny=16)
     warmup_steps: int = arg(20, "iterations of linear warm-up", tiny=2)
@@ -44,15 +54,15 @@ class PPOConfig(TuneConfig):
     max_len: int = arg(512, "tokens of a prompt; the oldest beyond are cut", tiny=256)
     max_new_tokens: int = arg(256, "tokens of an answer", tiny=48)
     temperature: float = arg(1.0, "of sampling and of every log-probability alike")
-    minibatches: int = arg(4, "optimizer steps per pass over the rollouts", tiny=2)
-    ppo_epochs: int = arg(2, "passes over each batch of rollouts", tiny=2)
+    minibatches: int = arg(4, "optimizer steps per pass over the rollouts")
+    ppo_epochs: int = arg(2, "passes over each batch of rollouts", tiny=1)
     clip: float = arg(0.2, "how far the probability ratio may move before its gradient stops")
     value_clip: float = arg(0.2, "the same for the value")
     value_coefficient: float = arg(0.1, "weight of the value loss")
     entropy_coefficient: float = arg(0.0, "weight of the entropy bonus")
     gamma: float = arg(1.0, "discount")
     lam: float = arg(0.95, "GAE's lambda")
-    kl: float = arg(0.05, "beta, the weight of KL to the SFT model in the reward")
+    kl: float = arg(0.05, "beta, the weight of KL to the SFT model in the reward", tiny=0.1)
     kl_target: float = arg(6.0, "nats per answer that beta is steered to; 0: beta stays")
     kl_horizon: float = arg(10_000.0, "episodes over which beta is steered", tiny=1000.0)
     score_clip: float = arg(5.0, "largest normalised score; 0: no limit")
@@ -91,6 +101,8 @@ def main(cfg):
     value |= {f"value_head.{n}": p for n, p in roles.value_head.named_parameters()}
     optimizer = make_optimizer([(policy.values(), cfg.lr), (value.values(), cfg.value_lr)], cfg.weight_decay, eps=1e-5)
     prompts = load_prompts(files_of(cfg, "prompts")[0], tokenizer, template, cfg.max_len)       # 3. data: questions without answers
+    if len(prompts) < cfg.batch_size:
+        raise ValueError(f"{len(prompts)} prompts are fewer than --batch-size {cfg.batch_size}; give more, or a smaller batch")
     state = {"beta": cfg.kl, **normaliser(roles, prompts, tokenizer, cfg, run)}
     print(f"ppo: {len(prompts)} prompts, {cfg.steps} iterations of {cfg.batch_size} rollouts; the reference scores "
           f"{state['mean']:.2f} +- {state['std']:.2f} before normalisation")
@@ -109,7 +121,7 @@ def main(cfg):
 
     def save(folder):                                                               # 5. the policy's adapter; the value function's, to go on with
         template.save(folder / "template.json")
-        save_adapter(roles.trunk, folder / "adapter", "policy", cfg.init)
+        save_adapter(roles.trunk, folder / "adapter", "policy", model_folder(cfg.init))
         roles.value_head.save(folder / "head.safetensors")
     return run.finish(save, **{k: metrics[k] for k in ("reward", "kl", "entropy", "response_length")})
 
@@ -118,6 +130,9 @@ def build(cfg, run):
     """(Roles, tokenizer, template).  The reward model must speak the SFT model's template; its trunk is shared if it is the same run."""
     if cfg.lora_rank < 1:
         raise ValueError("--lora-rank 0: PPO trains an adapter, and the model without it is the reference; give a rank of 1 or more")
+    for name in ("steps", "minibatches", "ppo_epochs", "max_new_tokens", "kl_horizon"):
+        if getattr(cfg, name) <= 0:
+            raise ValueError(f"--{name.replace('_', '-')} {getattr(cfg, name)}: must be above 0")
     if cfg.batch_size < cfg.minibatches:
         raise ValueError(f"--batch-size {cfg.batch_size} is less than --minibatches {cfg.minibatches}")
     if cfg.temperature <= 0:
@@ -156,7 +171,7 @@ def score(roles, examples, cfg, run):
 
 def normaliser(roles, prompts, tokenizer, cfg, run):
     """Mean and deviation of the scores of the reference's own answers: a score of 0 is the SFT model's average (Stiennon 2020)."""
-    sample = [prompts[i] for i in batch_of_step(len(prompts), min(len(prompts), 2 * cfg.batch_size), cfg.seed, 0)]
+    sample = [prompts[i] for i in batch_of_step(len(prompts), 2 * cfg.batch_size, cfg.seed, 0)]
     score_B = score(roles, answer(roles, None, sample, tokenizer, cfg, run, seed_of(cfg.seed, 2)), cfg, run)
     return {"mean": score_B.mean().item(), "std": max(score_B.std(correction=0).item(), 1e-3)}
 

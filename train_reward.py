@@ -19,7 +19,15 @@ from clinicalgpt.files import read_json, write_json
 from clinicalgpt.lora import adapter, add_lora, save_adapter
 from clinicalgpt.metrics import wilson
 from clinicalgpt.reward import ScalarHead, last_token_score, pair_accuracy, ranking_loss
-from clinicalgpt.run import Run, TuneConfig, learning_rate, make_optimizer, open_run, optimizer_step
+from clinicalgpt.run import (
+    Run,
+    TuneConfig,
+    learning_rate,
+    make_optimizer,
+    model_folder,
+    open_run,
+    optimizer_step,
+)
 from train_sft import files_of
 
 
@@ -30,7 +38,7 @@ class RewardConfig(TuneConfig):
     out: str = arg("runs/reward", "run folder to write")
     lr: float = arg(2e-5, "peak learning rate", tiny=2e-3)
     batch_size: int = arg(128, "prompts with their ranked answers per optimizer step", tiny=16)
-    epochs: float = arg(3.0, "passes over the data", tiny=2.0)
+    epochs: float = arg(3.0, "passes over the data")
     max_len: int = arg(1024, "tokens of a prompt with one answer; prompts lose their beginning", tiny=256)
     warmup_steps: int = arg(50, "steps of linear warm-up", tiny=10)
     lora_rank: int = arg(0, "rank of the adapter; 0: train all weights", tiny=32)
@@ -52,7 +60,7 @@ def main(cfg):
     data, valid = files_of(cfg, "preferences_train", "preferences_valid")
     train, too_long = load_preferences(data, tokenizer, template, cfg.max_len)      # 3. data: a prompt with its answers is one item
     held_out = load_preferences(valid, tokenizer, template, cfg.max_len)[0] if valid else []
-    total = cfg.steps or round(cfg.epochs * steps_per_epoch(len(train), cfg.batch_size))
+    total = cfg.steps or max(1, round(cfg.epochs * steps_per_epoch(len(train), cfg.batch_size)))
     print(f"reward: {len(train)} prompts with ranked answers ({too_long} too long left out), {total} steps")
 
     with adapter(model, name):
@@ -80,7 +88,7 @@ def main(cfg):
         rows = {kind: dict(zip(("accuracy", "low", "high", "pairs"), row)) for kind, row in accuracy.items()}
         write_json(folder / "accuracy.json", rows)
         if name:
-            save_adapter(model, folder / "adapter", name, cfg.init)
+            save_adapter(model, folder / "adapter", name, model_folder(cfg.init))
         else:
             model.save(folder / "model")
             tokenizer.save(folder / "model")

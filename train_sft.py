@@ -18,7 +18,15 @@ from clinicalgpt.files import read_json
 from clinicalgpt.generate import generate
 from clinicalgpt.lora import adapter, add_lora, save_adapter
 from clinicalgpt.pretrain import tiny_base, tiny_data
-from clinicalgpt.run import Run, TuneConfig, learning_rate, make_optimizer, open_run, optimizer_step
+from clinicalgpt.run import (
+    Run,
+    TuneConfig,
+    learning_rate,
+    make_optimizer,
+    model_folder,
+    open_run,
+    optimizer_step,
+)
 
 
 @dataclass(frozen=True)
@@ -35,12 +43,13 @@ def main(cfg):
     run = Run(cfg, "sft")                                                           # 1. folder, seed, device
     if run.finished:
         return read_json(run.out / "done.json")
-    model, tokenizer, template, trained, name = build(cfg, run)                     # 2. model, and what of it is trained
+    trunk = cfg.init or (tiny_base(cfg.lang) if cfg.base == "tiny" else cfg.base)
+    model, tokenizer, template, trained, name = build(cfg, trunk, run)                    # 2. model, and what of it is trained
     optimizer = make_optimizer([(trained.values(), cfg.lr)], cfg.weight_decay)
     data, valid = files_of(cfg)
     train, too_long = load_dialogues(data, tokenizer, template, cfg.max_len)        # 3. data: every example marks its answers
     held_out = load_dialogues(valid, tokenizer, template, cfg.max_len)[0] if valid else []
-    total = cfg.steps or round(cfg.epochs * steps_per_epoch(len(train), cfg.batch_size))
+    total = cfg.steps or max(1, round(cfg.epochs * steps_per_epoch(len(train), cfg.batch_size)))
     print(f"sft: {len(train)} dialogues ({too_long} longer than --max-len left out), {total} steps, "
           f"{sum(p.numel() for p in trained.values()):,} of {sum(p.numel() for p in model.parameters()):,} weights trained")
 
@@ -59,16 +68,15 @@ def main(cfg):
         def save(folder):                                                           # 5. the result, as the ecosystem reads it
             template.save(folder / "template.json")
             if name:
-                save_adapter(model, folder / "adapter", name, cfg.base)
+                save_adapter(model, folder / "adapter", name, model_folder(trunk))
             else:
                 model.save(folder / "model")
                 tokenizer.save(folder / "model")
         return run.finish(save, **{k: v for k, v in metrics.items() if "loss" in k})
 
 
-def build(cfg, run):
+def build(cfg, trunk, run):
     """(model, tokenizer, template, trained parameters by name, adapter's name or None)."""
-    trunk = cfg.init or (tiny_base(cfg.lang) if cfg.base == "tiny" else cfg.base)
     model, tokenizer, template = open_run(trunk, run.device, run.dtype if cfg.lora_rank else torch.float32)
     run.note(trunk=str(trunk))
     if cfg.lora_rank:

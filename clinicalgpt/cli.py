@@ -19,9 +19,14 @@ def arg(default, help, tiny=None):
     return dataclasses.field(default=default, metadata={"help": help, "tiny": tiny})
 
 
+class Parser(argparse.ArgumentParser):
+    def error(self, message):
+        raise ValueError(f"{message}; --help lists the flags")
+
+
 def parse(Config, argv=None):
-    """Config from the command line.  A wrong flag or value exits with status 2 and one line."""
-    parser = argparse.ArgumentParser(description=Config.__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    """Config from the command line.  Raises ValueError for a wrong flag or value."""
+    parser = Parser(description=Config.__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter, allow_abbrev=False)
     for field in dataclasses.fields(Config):
         flag, tiny = "--" + field.name.replace("_", "-"), field.metadata["tiny"]
         help = field.metadata["help"] + (f" (default on the tiny base: {tiny})" if tiny is not None else "")
@@ -54,7 +59,7 @@ def on_tiny_base(given):
 def run_main(main, Config):
     try:
         return main(parse(Config))
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, OSError) as error:
         print(f"{sys.argv[0]}: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:

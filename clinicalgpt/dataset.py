@@ -55,11 +55,9 @@ def fit(ids, answer, max_len):
     """The newest max_len tokens.  An answer that lost its beginning is no longer scored: it would be learned without its question."""
     if len(ids) <= max_len:
         return ids, answer
-    ids, answer, cut = ids[-max_len:], list(answer[-max_len:]), answer[-max_len - 1]
-    for i in range(max_len):
-        if not (cut and answer[i]):
-            break
-        answer[i] = False
+    ids, answer = ids[-max_len:], list(answer[-max_len:])
+    orphaned = answer.index(False) if False in answer else max_len
+    answer[:orphaned] = [False] * orphaned
     return ids, answer
 
 
@@ -74,6 +72,8 @@ def check_messages(record, where, ends_with=None):
             raise ValueError(f"{where}: unknown role {role!r}; roles are {', '.join(ROLES)}")
         if not isinstance(message.get("content"), str) or not message["content"].strip():
             raise ValueError(f"{where}: a {message['role']} message without text; give it some, or drop the record")
+    if not isinstance(record.get("meta", {}), dict):
+        raise ValueError(f"{where}: 'meta' is not an object; data/README.md describes the format")
     if ends_with and messages[-1]["role"] != ends_with:
         raise ValueError(f"{where}: the last message is the {messages[-1]['role']}'s; it must be the {ends_with}'s")
 
@@ -120,9 +120,13 @@ def ranked_answers(record, where):
     answers = record.get("answers", [record.get("chosen"), record.get("rejected")])
     if not isinstance(answers, list) or len(answers) < 2 or not all(isinstance(answer, str) for answer in answers):
         raise ValueError(f"{where}: neither 'answers' (two texts or more, best first) nor 'chosen' and 'rejected'")
+    if not all(answer.strip() for answer in answers):
+        raise ValueError(f"{where}: an answer without text; drop it")
     if len(set(answers)) < len(answers):
         raise ValueError(f"{where}: two answers are the same text, so their order means nothing; drop one")
     kinds = record.get("meta", {}).get("kinds", [f"rank{i + 1}" for i in range(len(answers))])
+    if not isinstance(kinds, list) or len(kinds) != len(answers):
+        raise ValueError(f"{where}: meta's 'kinds' are not one for each of the {len(answers)} answers")
     return answers, kinds
 
 

@@ -48,7 +48,7 @@ def main(cfg):
     cfg = embedded(cfg)
     lines = read_lines(cfg.text)                                                    # 2. tokenizer, from the text and the template's words
     template = Template()
-    if not (run.out / "tokenizer.model").is_file():
+    if not run.continues:
         dialogues = ["".join(text for text, _ in template.segments(record["messages"])) for path in cfg.dialogues for _, record in read_jsonl(path)]
         names = [line.split("\t")[0] for line in read_lines([cfg.names])] if cfg.names else []
         train_sentencepiece(lines + dialogues, run.out / "tokenizer.model", cfg.vocabulary, ["User:", "Assistant:", *names])
@@ -60,7 +60,7 @@ def main(cfg):
     config = ModelConfig(tokenizer.vocabulary, cfg.width, cfg.layers, cfg.heads)
     model = Transformer(config).initialise(torch.Generator().manual_seed(seed_of(cfg.seed, 0))).to(run.device)
     optimizer = make_optimizer([(model.parameters(), cfg.lr)], cfg.weight_decay or 0.01)
-    total = cfg.steps or round(cfg.epochs * steps_per_epoch(len(examples), cfg.batch_size))
+    total = cfg.steps or max(1, round(cfg.epochs * steps_per_epoch(len(examples), cfg.batch_size)))
     for step in run.steps(total, dict(model.named_parameters()), optimizer):        # 4. one optimizer step a turn
         batch = [examples[i] for i in batch_of_step(len(examples), cfg.batch_size, cfg.seed, step)]
         count, loss = sum(len(example.ids) - 1 for example in batch), 0.0

@@ -74,14 +74,16 @@ class TuneConfig(RunConfig):
 class Run:
     def __init__(self, cfg, stage):
         self.cfg, self.stage, self.out = cfg, stage, Path(cfg.out)
-        self.device = torch.device(cfg.device if cfg.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
+        self.device = device_of(cfg.device)
         names = {"auto": "bfloat16" if self.device.type == "cuda" else "float32"}
         self.dtype = getattr(torch, names.get(cfg.dtype, cfg.dtype), None)
         if self.dtype not in (torch.float32, torch.bfloat16):
             raise ValueError(f"--dtype {cfg.dtype}: choose float32, bfloat16 or auto")
-        for name, least in (("batch_size", 1), ("micro_batch_tokens", 1), ("max_len", 2), ("eval_every", 1), ("log_every", 1)):
+        for name, least in (("batch_size", 1), ("micro_batch_tokens", 1), ("max_len", 2), ("eval_every", 1), ("log_every", 1), ("steps", 0)):
             if getattr(cfg, name) < least:
                 raise ValueError(f"--{name.replace('_', '-')} {getattr(cfg, name)}: must be at least {least}")
+        if not cfg.steps and cfg.epochs <= 0:
+            raise ValueError(f"--epochs {cfg.epochs}: must be above 0 where --steps does not say how long")
         self._open_folder()
         torch.manual_seed(seed_of(cfg.seed, 2**32 - 1))                # of what is made before the first step: adapters, heads
         self.started = time.perf_counter()
@@ -89,16 +91,26 @@ class Run:
     def _open_folder(self):
         config = {"stage": self.stage, **dataclasses.asdict(self.cfg), "command": " ".join(["python", *sys.argv]), "versions": versions()}
         path = self.out / "config.json"
+        if self.out.exists() and not self.out.is_dir():
+            raise ValueError(f"{self.out}: a file; --out must name a new or empty folder")
+        reads = {Path(value).resolve() for name in ("base", "init", "reward") if (value := getattr(self.cfg, name, ""))}
+        if self.out.resolve() in reads:
+            raise ValueError(f"{self.out}: this run reads it; --out must name another folder")
+        before = read_json(path) if path.is_file() else {}
+        if self.out.exists() and not before.get("stage") and any(self.out.iterdir()):
+            raise ValueError(f"{self.out}: holds files that are not a run's; --out must name a new or empty folder")
+        if self.cfg.overwrite and self.cfg.resume:
+            raise ValueError("--overwrite deletes what --resume would continue; choose one")
         if self.cfg.overwrite:
             shutil.rmtree(self.out, ignore_errors=True)
-        if path.is_file():
+        self.continues = any((self.out / name).exists() for name in ("metrics.jsonl", "checkpoint", "done.json"))
+        if self.continues:                                             # a run that never made a step is in nobody's way
             if not self.cfg.resume:
                 raise ValueError(f"{self.out}: holds a run already; --resume continues it, --overwrite deletes it, --out names another")
-            before = read_json(path)
             for name, value in dataclasses.asdict(self.cfg).items():
                 was = tuple(before[name]) if isinstance(before.get(name), list) else before.get(name)
                 if name not in MAY_CHANGE and was != value:
-                    raise ValueError(f"{path}: --{name.replace('_', '-')} was {was!r} and is now {value!r}; a continued run keeps it")
+                    raise ValueError(f"{path}: --{name.replace('_', '-')} was {was!r} and is now {value!r}; a continued run keeps it (to start anew, delete {self.out})")
             return
         self.out.mkdir(parents=True, exist_ok=True)
         write_json(path, config)
@@ -205,6 +217,13 @@ def whole_lines(path):
             return
 
 
+def device_of(name):
+    try:
+        return torch.device(name if name != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
+    except RuntimeError:
+        raise ValueError(f"--device {name}: choose cpu, cuda or auto") from None
+
+
 def sync(folder):
     """Force a folder's files and names to the disk."""
     for path in [*(p for p in Path(folder).rglob("*") if p.is_file()), Path(folder)]:
@@ -265,11 +284,14 @@ def open_run(folder, device="cpu", dtype=torch.float32, merged=True):
         return (merge(model, "policy") if merged else model), tokenizer, template
     if (folder / "checkpoint").is_dir() or (folder / "metrics.jsonl").is_file():
         raise ValueError(f"{folder}: this run has not ended; continue it with --resume")
-    return load_model(folder, dtype, device), load_tokenizer(folder), Template()
+    model, tokenizer = load_model(folder, dtype, device), load_tokenizer(folder)
+    if tokenizer.vocabulary > model.config.vocabulary:
+        raise ValueError(f"{folder}: the tokenizer has {tokenizer.vocabulary} entries, the model {model.config.vocabulary}; take both from one source")
+    return model, tokenizer, Template()
 
 
-def tokenizer_folder(run):
-    """Where a run's tokenizer lies: with its model, or with that of its trunk."""
+def model_folder(run):
+    """The model folder under a run: its own, or that of the trunk on which its adapters stand; weights and tokenizer lie there."""
     run = Path(run)
     while (run / "adapter").is_dir():
         run = Path(read_json(run / "config.json")["trunk"])
@@ -290,5 +312,5 @@ def load_reward(folder, device="cpu", dtype=torch.float32, trunk=None, trunk_fol
     for parameter in load_adapter(model, Path(folder) / "adapter", name) if name else ():
         parameter.requires_grad_(False)
     head = ScalarHead(model.config.width).to(device).load(Path(folder) / "head.safetensors")
-    tokenizer = load_tokenizer(tokenizer_folder(folder))
+    tokenizer = load_tokenizer(model_folder(folder))
     return model.eval(), name, head.requires_grad_(False), tokenizer, Template.load(Path(folder) / "template.json")

@@ -306,9 +306,9 @@ def exam_records(world, count, test=False):
 # ---- files
 
 TASKS = {                                                            # train, valid, test
-    "qa": (qa_records, 2500, 60, 160),
+    "qa": (qa_records, 2500, 60, 240),
     "kg": (kg_records, 1500, 40, 0),                                 # fewer where the graph has fewer pairs
-    "diagnosis": (diagnosis_records, 2800, 112, 336),
+    "diagnosis": (diagnosis_records, 1400, 112, 336),
     "exam": (exam_records, 1600, 60, 350),
     "dialogue": (dialogue_records, 600, 28, 120)}
 

@@ -125,7 +125,7 @@ def test_model_folders(damage, says, refused, made, tmp_path):
     (PPO, "--reward MADE/sft", "/sft: a sft run, not a reward model's; train_reward.py writes one"),
     (EVAL, "--models base", "--models base .. models are name=folder"),
     (EVAL, "--tasks qa,chemistry", "--tasks qa,chemistry .. tasks are of dialogue,exam,diagnosis,qa"),
-    (EVAL, "--models base=MADE/base ppo=nowhere", "nowhere: "),   # before the first model answers
+    (EVAL, "--models base=MADE/base ppo=nowhere", "nowhere"),   # before the first model answers
     (EVAL, "--reward nowhere", "nowhere/config.json: no such file")])
 def test_flags(script, flags, says, refused, made):
     refused(script, *flags.replace("MADE", str(made)).split(), says=says)

@@ -73,7 +73,7 @@ def test_only_the_assistant_is_scored(tokenizer):
 
 
 def test_training_and_generation_see_the_same_prompt(tokenizer, jsonl):
-    """[#32, #33] The ids before an answer are the same in SFT, preferences and PPO, earlier turns included."""
+    """[#32, #33] The ids before an answer are the same in SFT, preferences and PPO, earlier turns and all."""
     path = jsonl({"messages": TALK})
     (trained,), _ = load_dialogues([path], tokenizer, Template(), 500)
     prompt, = load_prompts([path], tokenizer, Template(), 500)
@@ -98,13 +98,14 @@ def test_pack():
 # ---- truncation ------------------------------------------------------------------------------------------
 
 def check_fit(fn):
-    """[#30, #41] The newest tokens stay.  Of two answers, 2-4 and 7-9, the first is scored whole or not."""
+    """[#30, #41] The newest tokens stay.  Of two answers, 2-4 and 7-9, the first is scored whole or not,
+    and with a token of its question before it."""
     ids, answer = list(range(10)), [False] * 2 + [True] * 3 + [False] * 2 + [True] * 3
     for max_len in range(4, 12):
         kept, scored = fn(ids, answer, max_len)
         start = max(0, 10 - max_len)
         assert kept == ids[start:] and len(scored) == len(kept)
-        expected = [2, 3, 4, 7, 8, 9] if start <= 2 else [7, 8, 9]
+        expected = [2, 3, 4, 7, 8, 9] if start < 2 else [7, 8, 9]
         assert [i for i, is_scored in zip(kept, scored, strict=True) if is_scored] == expected
     assert fn(ids, answer, 2) == ([8, 9], [False, False]) and sum(answer) == 6
 
@@ -118,7 +119,7 @@ def test_truncation():
 
 
 def test_long_records(tokenizer, jsonl):
-    """[#30, #41] Dialogues end as they did, prompts with the cue; answers longer than --max-len are left out."""
+    """[#30, #41] Dialogues end as they did, prompts with the cue; answers beyond --max-len are left out."""
     ids, _ = encode_dialogue(tokenizer, Template(), TALK)
     path = jsonl({"messages": TALK}, {"messages": say("hello", "well " * 200)})
     (example,), too_long = load_dialogues([path], tokenizer, Template(), 40)
@@ -210,11 +211,14 @@ OK = {"messages": say("hello", "hi")}
     (load_dialogues, "[1, 2]", "a list, not a JSON object"),
     (load_prompts, {"messages": say("a", "b", first="assistant")[:1]}, "no 'messages' list"),
     (load_prompts, {"messages": [{"role": "system", "content": "x"}]}, "the last message is the system's"),
-    (load_preferences, {"messages": say("a"), "chosen": "x", "rejected": "x"}, "two answers are the same"),   # [#42]
-    (load_preferences, {"messages": say("a"), "answers": ["x", "y", "x"]}, "two answers are the same"),
+    (load_preferences, {"messages": say("a"), "chosen": "x", "rejected": "x"}, "two answers are the same"),
+    (load_preferences, {"messages": say("a"), "answers": ["x", "y", "x"]}, "two answers are the"),    # [#42]
     (load_preferences, {"messages": say("a"), "answers": ["x"]}, "neither 'answers'"),
     (load_preferences, {"messages": say("a"), "chosen": "x"}, "neither 'answers'"),
-    (load_preferences, {"messages": say("a", "b"), "chosen": "x", "rejected": "y"}, "the assistant's; it must")])
+    (load_preferences, {"messages": say("a"), "chosen": "x", "rejected": " "}, "without text"),
+    (load_preferences, {"messages": say("a"), "answers": ["x", "y"], "meta": {"kinds": ["right"]}}, "'kinds'"),
+    (load_preferences, {"messages": say("a"), "answers": ["x", "y"], "meta": None}, "'meta'"),
+    (load_preferences, {"messages": say("a", "b"), "chosen": "x", "rejected": "y"}, "is the assistant's")])
 def test_errors_name_file_and_line(tokenizer, jsonl, load, record, says):
     fine = {**OK, "messages": OK["messages"][:1], "answers": ["x", "y"]} if load is load_preferences else OK
     path = jsonl(fine, "", record)

@@ -158,7 +158,7 @@ def single(*names, **options):
 
 
 def check_peft_layout(folder):
-    """The files mean to PEFT what the model does here: W + (alpha / r) B A for every tensor of the checkpoint, 
+    """The files mean to PEFT what the model does here: W + (alpha / r) B A for all tensors of a checkpoint,
     query, key and value interleaved by head, is a BLOOM with the adapter's logits."""
     model = single("policy", rank=2)
     save_adapter(model, folder / "adapter", "policy", "base")
@@ -182,8 +182,10 @@ def test_peft_layout(tmp_path):
 
 def test_the_layout_check_has_teeth(tmp_path, monkeypatch):
     plain = type(tiny_model()).to_theirs
-    monkeypatch.setattr("clinicalgpt.model.Transformer.to_theirs", lambda model, path, tensor:
-                        tensor if tensor.shape[-1] == 2 else plain(model, path, tensor))   # factors left as they are
+
+    def factors_as_they_are(model, path, tensor):
+        return tensor if tensor.shape[-1] == 2 else plain(model, path, tensor)
+    monkeypatch.setattr("clinicalgpt.model.Transformer.to_theirs", factors_as_they_are)
     with pytest.raises(AssertionError):
         check_peft_layout(tmp_path)
 

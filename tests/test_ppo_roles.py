@@ -167,14 +167,17 @@ def test_rollouts_against_loops():
     close(metrics["kl"], sum(kls) / len(kls), 1e-4)
 
 
-def test_an_end_token_in_the_prompt_is_no_end(monkeypatch):
-    """[#31] The answer alone ends or does not: without KL and discount its return is score less penalty."""
+@pytest.mark.parametrize("clip, normal", [(0.0, 0.75), (0.5, 0.5)])
+def test_scores_are_normalised_clipped_and_fined(monkeypatch, clip, normal):
+    """[#31] A score 1.5 above the mean at deviation 2 is 0.75; without KL and discount that, less the penalty
+    for no end, is the return of every token.  An end token in the prompt is no end."""
     for last, penalty in ((5, 3.0), (EOS, 0.0)):
-        row = Example([4, EOS, 7, last], [False, False, True, True], {})
+        row, roles = Example([4, EOS, 7, last], [False, False, True, True], {}), make_roles()
         monkeypatch.setattr(train_ppo, "answer", lambda *args, row=row: [row])
-        roles = make_roles()
-        rollouts, _ = rollouts_of(roles, replace(CONFIG, lam=1.0, missing_end_penalty=3.0))
-        close(rollouts.returns_BT, (score(roles, [row], CONFIG, RUN) - penalty).expand(1, 2), 1e-5)
+        cfg = replace(CONFIG, lam=1.0, missing_end_penalty=3.0, score_clip=clip)
+        state = {"beta": 0.1, "mean": score(roles, [row], cfg, RUN).item() - 1.5, "std": 2.0}
+        rollouts, _ = roll_out(roles, PROMPTS, state, TOKENIZER, cfg, RUN, 0)
+        close(rollouts.returns_BT, torch.full((1, 2), normal - penalty), 1e-5)
 
 
 # ---- updates ---------------------------------------------------------------------------------------------
@@ -196,6 +199,32 @@ def test_each_role_learns_from_its_own_loss():
         learned = [name for name, grad in gradients(roles).items() if grad is not None and grad.any()]
         assert {name.rpartition(".")[2] for name in learned} == expected
         assert all(".lora_" in name or name.startswith("value_head") for name in learned)
+
+
+def test_the_objective():
+    """backward() is the gradient of (L_pi - c_e entropy + c_v L_V) / count, the formula written out here."""
+    roles, cfg = make_roles(trained=True, dtype=torch.float64), replace(CONFIG, entropy_coefficient=0.3)
+    rollouts, _ = rollouts_of(roles)
+    rollouts.logp_BT -= 0.4 * rollouts.advantages_BT.sin()                     # off policy, so that clips act
+    rollouts.values_BT += 0.4 * rollouts.advantages_BT.cos()
+    train_ppo.backward(roles, rollouts, [0, 4, 5], 10, True, cfg, RUN)
+    ours, expected = gradients(roles), 0.0
+    roles.trunk.zero_grad()
+    roles.value_head.zero_grad()
+    for row in (0, 4, 5):
+        n = sum(rollouts.examples[row].answer)
+        old, a, old_v, r = (getattr(rollouts, name)[row, :n] for name in
+                            ("logp_BT", "advantages_BT", "values_BT", "returns_BT"))
+        logp, entropy = policy_logp(roles, "policy", [rollouts.examples[row]], cfg, RUN)
+        v, rho = token_values(roles, [rollouts.examples[row]], RUN), (logp - old).exp()
+        near = v.clamp(old_v - 0.2, old_v + 0.2)
+        expected -= torch.minimum(rho * a, rho.clamp(0.8, 1.2) * a).sum() + 0.3 * entropy.sum()
+        expected += 0.1 * torch.maximum((v - r) ** 2, (near - r) ** 2).sum() / 2
+    (expected / 10).backward()
+    for name, gradient in gradients(roles).items():
+        assert (gradient is None) == (ours[name] is None), name
+        if gradient is not None:
+            close(ours[name], gradient)
 
 
 def check_micro_batches(count_of):

@@ -68,6 +68,7 @@ def test_sample_at_the_ends():
     assert sample(logits_BV, uniform_B, 1.0, top_k=2).tolist() == [0, 3]
     assert sample(logits_BV, uniform_B, 1.0).tolist() == [0, 5]
     assert sample(logits_BV, uniform_B, 0).tolist() == [0, 0]
+    assert sample(torch.tensor([[-math.inf, 1.0]]), torch.zeros(1), 1.0).tolist() == [1]
 
 
 def test_generated_tokens_have_the_models_distribution(model):
