@@ -15,7 +15,6 @@ Letters: N tokens of all sequences, D width, H heads, K head size, G key heads, 
 
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 
 import torch
 import torch.nn.functional as F
@@ -309,5 +308,5 @@ def read_tensors(folder):
             else:
                 with safe_open(path, framework="pt") as file:
                     yield from ((path, name, file.get_tensor(name)) for name in file.keys())
-        except (SafetensorError, RuntimeError, OSError, EOFError, UnpicklingError) as error:
+        except Exception as error:                                     # torch.load and safetensors have a kind for each defect
             raise ValueError(f"{path}: cannot be read ({str(error).splitlines()[0]}); is the download complete?") from None

@@ -216,7 +216,7 @@ OK = {"messages": say("hello", "hi")}
     (load_preferences, {"messages": say("a"), "answers": ["x"]}, "neither 'answers'"),
     (load_preferences, {"messages": say("a"), "chosen": "x"}, "neither 'answers'"),
     (load_preferences, {"messages": say("a"), "chosen": "x", "rejected": " "}, "without text"),
-    (load_preferences, {"messages": say("a"), "answers": ["x", "y"], "meta": {"kinds": ["right"]}}, "'kinds'"),
+    (load_preferences, {"messages": say("a"), "answers": ["x", "y"], "meta": {"kinds": ["a"]}}, "'kinds'"),
     (load_preferences, {"messages": say("a"), "answers": ["x", "y"], "meta": None}, "'meta'"),
     (load_preferences, {"messages": say("a", "b"), "chosen": "x", "rejected": "y"}, "is the assistant's")])
 def test_errors_name_file_and_line(tokenizer, jsonl, load, record, says):
