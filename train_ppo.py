@@ -235,11 +235,11 @@ def update(roles, rollouts, optimizer, step, cfg, run):
                 losses, ratio_gap = backward(roles, rollouts, part, count, step >= cfg.value_warmup, cfg, run)
                 sums = {k: sums.get(k, 0.0) + v.item() for k, v in losses.items()}
                 if epoch == turn == 0:                                              # before any update the ratio must be 1
-                    largest_ratio_gap = max(largest_ratio_gap, ratio_gap.item())
+                    largest_ratio_gap = max(ratio_gap.item(), largest_ratio_gap)
             tokens += count.item()
             optimizer_step(optimizer, scale, cfg.grad_clip)
     bound = 1e-3 if run.dtype == torch.float32 else 0.1
-    if largest_ratio_gap > bound:
+    if not largest_ratio_gap <= bound:                                              # nan is no 1 either
         raise ValueError(f"the first PPO ratio is off 1 by {largest_ratio_gap:.2g} (bound {bound}): rollout and training disagree")
     return {k: v / tokens for k, v in sums.items()} | {"first_ratio_gap": largest_ratio_gap}
 

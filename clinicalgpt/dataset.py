@@ -104,7 +104,7 @@ def load_prompts(paths, tokenizer, template, max_len):
         for line, record in read_jsonl(path):
             check_messages(record, f"{path}:{line}")
             messages = record["messages"]
-            if messages[-1]["role"] == "assistant":
+            if messages[-1]["role"] == "assistant" and len(messages) > 1:
                 messages = messages[:-1]
             check_messages({"messages": messages}, f"{path}:{line}", ends_with="user")
             ids, _ = encode_dialogue(tokenizer, template, messages)

@@ -66,6 +66,8 @@ def add_lora(model, name, rank=8, alpha=16.0, dropout=0.0, targets=()):
     base, and return the adapter's parameters.  A new adapter changes no output: B is 0.  Raises ValueError if nothing matches."""
     if rank < 1 or "." in name:
         raise ValueError(f"adapter {name!r} of rank {rank}: the rank must be at least 1, and the name free of dots")
+    if any(name in layer.lora_A for layer in lora_layers(model).values()):
+        raise ValueError(f"the model has an adapter named {name!r} already")
     for parameter_name, parameter in model.named_parameters():
         if ".lora_" not in parameter_name:
             parameter.requires_grad_(False)

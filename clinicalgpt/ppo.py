@@ -26,11 +26,10 @@ def masked_mean(x_BT, mask_BT):
 
 
 def whiten(x_BT, mask_BT, shift_mean=True):
-    """(x - mean) / std over the mask (population variance + 1e-8), 0 elsewhere; without shift_mean only the scale changes."""
+    """(x - mean) / std over the mask (population variance + 1e-8), 0 elsewhere.  Without shift_mean the mean is added back."""
     mean = masked_mean(x_BT, mask_BT)
     scale = torch.rsqrt(masked_mean((x_BT - mean) ** 2, mask_BT) + 1e-8)
-    centred_BT = x_BT - mean
-    return torch.where(mask_BT > 0, centred_BT * scale if shift_mean else centred_BT * scale + mean * scale, 0.0)
+    return torch.where(mask_BT > 0, (x_BT - mean) * scale + (0.0 if shift_mean else mean), 0.0)
 
 
 def kl_estimate(logp_BT, ref_logp_BT, kind="k1"):

@@ -251,7 +251,7 @@ def make_optimizer(groups, weight_decay=0.0, eps=1e-8):
         parameters = list(parameters)
         split.append({"params": [p for p in parameters if p.ndim > 1], "peak": lr, "lr": lr, "weight_decay": weight_decay})
         split.append({"params": [p for p in parameters if p.ndim <= 1], "peak": lr, "lr": lr, "weight_decay": 0.0})
-    return torch.optim.AdamW([group for group in split if group["params"]], betas=(0.9, 0.99), eps=eps)
+    return torch.optim.AdamW([group for group in split if group["params"]], betas=(0.9, 0.99), eps=eps, fused=True)
 
 
 def optimizer_step(optimizer, scale, grad_clip):
