@@ -35,7 +35,7 @@ class SFTConfig(TuneConfig):
     out: str = arg("runs/sft", "run folder to write")
     lr: float = arg(5e-5, "peak learning rate", tiny=1e-3)
     batch_size: int = arg(128, "dialogues per optimizer step", tiny=24)
-    epochs: float = arg(3.0, "passes over the data", tiny=2.0)
+    epochs: float = arg(3.0, "passes over the data", tiny=1.75)
     max_len: int = arg(1024, "tokens of a dialogue; the oldest beyond are cut", tiny=256)
 
 

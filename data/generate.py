@@ -326,7 +326,7 @@ def all_records(world):
     yield "valid", world.stream("valid").shuffled(valid)
     asked = qa_records(world.stream("prompts"), world.count(1200))
     yield "prompts", [{**question, "messages": question["messages"][:1]} for question in asked]
-    for part, count in (("train", 1500), ("valid", 200)):
+    for part, count in (("train", 1000), ("valid", 200)):
         pairs = [pair for pair in world.train_pairs if held_out(12, "ranked", *pair) == (part == "valid")]
         ranked = preferences(world.stream(f"preferences {part}"), pairs, world.count(count))
         yield f"preferences_{part}", ranked
