@@ -1,6 +1,6 @@
 """
-Stage 2: a reward model from ranked answers.  A scalar head on the last token, over the SFT model with an adapter of its own (or, with
---lora-rank 0, all of its weights), learns that better answers score higher:
+Stage 2: a reward model from ranked answers.  A scalar head on the last token, over the SFT model with an
+adapter of its own (or, with --lora-rank 0, all of its weights), learns that better answers score higher:
 
     L = mean over prompts of mean over pairs i < j of -log sigmoid(r(x, y_i) - r(x, y_j))
 
@@ -33,7 +33,8 @@ from train_sft import files_of
 
 @dataclass(frozen=True)
 class RewardConfig(TuneConfig):
-    """Stage 2: train a reward model on ranked answers (the paper's: lr 2e-5, batch 128, length 1,024, 3 epochs)."""
+    """Stage 2: train a reward model on ranked answers (the paper's: lr 2e-5, batch 128, length 1,024,
+    3 epochs)."""
     init: str = arg("runs/sft", "run folder of the SFT model to start from")
     out: str = arg("runs/reward", "run folder to write")
     lr: float = arg(2e-5, "peak learning rate", tiny=2e-3)
@@ -46,25 +47,26 @@ class RewardConfig(TuneConfig):
 
 
 def main(cfg):
-    run = Run(cfg, "reward")                                                        # 1. folder, seed, device
+    run = Run(cfg, "reward")                                                    # 1. folder, seed, device
     if run.finished:
         return read_json(run.out / "done.json")
     model, tokenizer, template = open_run(cfg.init, run.device, run.dtype if cfg.lora_rank else torch.float32)
     run.note(trunk=cfg.init)
-    name = "reward" if cfg.lora_rank else None                                      # 2. model, adapter, head; AdamW over what is trained
+    name = "reward" if cfg.lora_rank else None                                  # 2. model, adapter, head
     if name:
         add_lora(model, name, cfg.lora_rank, cfg.lora_alpha, cfg.lora_dropout, cfg.lora_targets)
     head = ScalarHead(model.config.width).to(run.device)
-    trained = {path: p for path, p in model.named_parameters() if p.requires_grad} | {f"head.{path}": p for path, p in head.named_parameters()}
+    trained = ({path: p for path, p in model.named_parameters() if p.requires_grad}
+               | {f"head.{path}": p for path, p in head.named_parameters()})
     optimizer = make_optimizer([(trained.values(), cfg.lr)], cfg.weight_decay)
     data, valid = files_of(cfg, "preferences_train", "preferences_valid")
-    train, too_long = load_preferences(data, tokenizer, template, cfg.max_len)      # 3. data: a prompt with its answers is one item
+    train, too_long = load_preferences(data, tokenizer, template, cfg.max_len)  # 3. data, an item a prompt
     held_out = load_preferences(valid, tokenizer, template, cfg.max_len)[0] if valid else []
     total = cfg.steps or max(1, round(cfg.epochs * steps_per_epoch(len(train), cfg.batch_size)))
     print(f"reward: {len(train)} prompts with ranked answers ({too_long} too long left out), {total} steps")
 
     with adapter(model, name):
-        for step in run.steps(total, trained, optimizer):                           # 4. one optimizer step a turn
+        for step in run.steps(total, trained, optimizer):                       # 4. one optimizer step a turn
             model.train()
             batch = [train[i] for i in batch_of_step(len(train), cfg.batch_size, cfg.seed, step)]
             loss, right = 0.0, []
@@ -74,7 +76,8 @@ def main(cfg):
                 share = torch.stack([ranking_loss(score_K) for score_K in scores]).sum() / len(batch)
                 share.backward()
                 loss += share.item()
-                right += [v for score_K, (_, kinds) in zip(scores, part) for v in pair_accuracy(score_K, kinds).values()]
+                right += [v for score_K, (_, kinds) in zip(scores, part)
+                          for v in pair_accuracy(score_K, kinds).values()]
             norm = optimizer_step(optimizer, learning_rate(step, total, 1.0, cfg.warmup_steps), cfg.grad_clip)
             metrics = {"loss": loss, "accuracy": sum(right) / len(right), "grad_norm": norm}
             if held_out and ((step + 1) % cfg.eval_every == 0 or step + 1 == total):
@@ -82,7 +85,7 @@ def main(cfg):
             run.log(step, **metrics)
         accuracy = ranking_accuracy(model, head, held_out or train, run)
 
-    def save(folder):                                                               # 5. adapter or model, head, accuracy by kind of pair
+    def save(folder):                                                           # 5. weights, head, accuracy
         template.save(folder / "template.json")
         head.save(folder / "head.safetensors")
         rows = {kind: dict(zip(("accuracy", "low", "high", "pairs"), row)) for kind, row in accuracy.items()}
@@ -110,7 +113,8 @@ def score_groups(model, head, groups, device):
 
 @torch.no_grad()
 def ranking_accuracy(model, head, groups, run):
-    """{kind of pair: (accuracy, low, high, pairs)}, "all" first; ties count a half, intervals are Wilson's."""
+    """{kind of pair: (accuracy, low, high, pairs)}, "all" first; ties count a half, intervals are
+    Wilson's."""
     model.eval()
     right = defaultdict(list)
     for part in micro_batches(groups, run.cfg.micro_batch_tokens, tokens_of):

@@ -1,10 +1,12 @@
 """
-Stage 1: supervised fine-tuning on dialogues.  The loss is the negative log-likelihood of every assistant token, and of nothing else:
+Stage 1: supervised fine-tuning on dialogues.
+The loss is the negative log-likelihood of every assistant token, and of nothing else:
 
     L = - sum_t log p(y_t | x, y_<t) / (answer tokens of the whole optimizer step)
 
     python train_sft.py                                    the embedded tiny base and records
-    python train_sft.py --base DIR --data train.jsonl --out runs/sft               all weights; --lora-rank 8 for an adapter
+    python train_sft.py --base DIR --data train.jsonl --out runs/sft
+                                                           all weights; --lora-rank 8 for an adapter
 """
 
 import math
@@ -31,7 +33,8 @@ from clinicalgpt.run import (
 
 @dataclass(frozen=True)
 class SFTConfig(TuneConfig):
-    """Stage 1: fine-tune a base model on dialogues (the paper's: lr 5e-5, batch 128, length 1,024, 3 epochs)."""
+    """Stage 1: fine-tune a base model on dialogues
+    (the paper's: lr 5e-5, batch 128, length 1,024, 3 epochs)."""
     out: str = arg("runs/sft", "run folder to write")
     lr: float = arg(5e-5, "peak learning rate", tiny=1e-3)
     batch_size: int = arg(128, "dialogues per optimizer step", tiny=24)
@@ -40,32 +43,34 @@ class SFTConfig(TuneConfig):
 
 
 def main(cfg):
-    run = Run(cfg, "sft")                                                           # 1. folder, seed, device
+    run = Run(cfg, "sft")                                                       # 1. folder, seed, device
     if run.finished:
         return read_json(run.out / "done.json")
     trunk = cfg.init or (tiny_base(cfg.lang) if cfg.base == "tiny" else cfg.base)
-    model, tokenizer, template, trained, name = build(cfg, trunk, run)                    # 2. model, and what of it is trained
+    model, tokenizer, template, trained, name = build(cfg, trunk, run)          # 2. model, its trained part
     optimizer = make_optimizer([(trained.values(), cfg.lr)], cfg.weight_decay)
     data, valid = files_of(cfg)
-    train, too_long = load_dialogues(data, tokenizer, template, cfg.max_len)        # 3. data: every example marks its answers
+    train, too_long = load_dialogues(data, tokenizer, template, cfg.max_len)    # 3. data, answers marked
     held_out = load_dialogues(valid, tokenizer, template, cfg.max_len)[0] if valid else []
     total = cfg.steps or max(1, round(cfg.epochs * steps_per_epoch(len(train), cfg.batch_size)))
     print(f"sft: {len(train)} dialogues ({too_long} longer than --max-len left out), {total} steps, "
-          f"{sum(p.numel() for p in trained.values()):,} of {sum(p.numel() for p in model.parameters()):,} weights trained")
+          f"{sum(p.numel() for p in trained.values()):,} of "
+          f"{sum(p.numel() for p in model.parameters()):,} weights trained")
 
     with adapter(model, name):
-        for step in run.steps(total, trained, optimizer):                           # 4. one optimizer step a turn
+        for step in run.steps(total, trained, optimizer):                       # 4. one optimizer step a turn
             model.train()
             batch = [train[i] for i in batch_of_step(len(train), cfg.batch_size, cfg.seed, step)]
             loss, tokens = nll_backward(model, batch, run)
             norm = optimizer_step(optimizer, learning_rate(step, total, 1.0, cfg.warmup_steps), cfg.grad_clip)
-            metrics = {"loss": loss, "grad_norm": norm, "lr": optimizer.param_groups[0]["lr"], "tokens": tokens}
+            metrics = {"loss": loss, "grad_norm": norm, "lr": optimizer.param_groups[0]["lr"],
+                       "tokens": tokens}
             if held_out and ((step + 1) % cfg.eval_every == 0 or step + 1 == total):
                 metrics["valid_loss"] = nll(model, held_out, run)
                 show(run, step, model, tokenizer, template, held_out[step // cfg.eval_every % len(held_out)])
             run.log(step, **metrics)
 
-        def save(folder):                                                           # 5. the result, as the ecosystem reads it
+        def save(folder):                                                       # 5. saved as others read it
             template.save(folder / "template.json")
             if name:
                 save_adapter(model, folder / "adapter", name, model_folder(trunk))
@@ -94,7 +99,8 @@ def files_of(cfg, stem="train", valid_stem="valid"):
 
 
 def nll_backward(model, batch, run):
-    """Gradient of the mean over all answer tokens of the batch, whatever its cut into micro-batches.  Returns (loss, answer tokens)."""
+    """Gradient of the mean over all answer tokens of the batch, whatever its cut into micro-batches.
+    Returns (loss, answer tokens)."""
     tokens = max(1, sum(sum(example.answer[1:]) for example in batch))
     loss = 0.0
     for part in micro_batches(batch, run.cfg.micro_batch_tokens, lambda example: len(example.ids)):

@@ -1,4 +1,5 @@
-"""ClinicalGPT, rebuilt: a base language model, fine-tuned on medical records, rewarded by ranked answers, aligned with PPO."""
+"""ClinicalGPT, rebuilt: a base language model, fine-tuned on medical records, rewarded by ranked answers,
+aligned with PPO."""
 
 from clinicalgpt.generate import generate
 from clinicalgpt.model import load_model

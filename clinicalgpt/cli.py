@@ -3,8 +3,9 @@ A frozen dataclass is a command line: each field a --kebab-case flag, its defaul
 
     lr: float = arg(5e-5, "peak learning rate", tiny=1e-3)
 
-The default is the paper's, meant for a base of billions of weights; `tiny` replaces it when the run stands on the embedded tiny base and
-the flag is not given.  `run_main` turns bad input into one line on stderr and exit status 2.
+The default is the paper's, meant for a base of billions of weights; `tiny` replaces it when
+the run stands on the embedded tiny base and the flag is not given.  `run_main` turns bad input
+into one line on stderr and exit status 2.
 """
 
 import argparse
@@ -26,7 +27,8 @@ class Parser(argparse.ArgumentParser):
 
 def parse(Config, argv=None):
     """Config from the command line.  Raises ValueError for a wrong flag or value."""
-    parser = Parser(description=Config.__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter, allow_abbrev=False)
+    parser = Parser(description=Config.__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+                    allow_abbrev=False)
     for field in dataclasses.fields(Config):
         flag, tiny = "--" + field.name.replace("_", "-"), field.metadata["tiny"]
         help = field.metadata["help"] + (f" (default on the tiny base: {tiny})" if tiny is not None else "")
@@ -44,11 +46,13 @@ def parse(Config, argv=None):
         for field in dataclasses.fields(Config):
             if field.metadata["tiny"] is not None and "--" + field.name.replace("_", "-") not in named:
                 given[field.name] = field.metadata["tiny"]
-    return Config(**{name: tuple(value) if isinstance(value, list) else value for name, value in given.items()})
+    return Config(**{name: tuple(value) if isinstance(value, list) else value
+                     for name, value in given.items()})
 
 
 def on_tiny_base(given):
-    """Whether a run stands on a base that clinicalgpt.pretrain made: it says so itself, or the run that it starts from does."""
+    """Whether a run stands on a base that clinicalgpt.pretrain made:
+    it says so itself, or the run that it starts from does."""
     if given.get("init"):
         return on_tiny_base(read_json(Path(given["init"]) / "config.json"))
     folder = Path(given.get("base", ""))

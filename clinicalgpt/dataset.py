@@ -1,11 +1,14 @@
 """
-JSON lines to training batches.  (Not here: converters of public releases, see data/; the template, see tokenizer.py.)
+JSON lines to training batches.
+(Not here: converters of public releases, see data/; the template, see tokenizer.py.)
 
-A record is {"id", "task", "messages": [{"role", "content"}, ...], "meta"}; a preference is {"messages", "answers": [best, ..., worst]} or
-{"messages", "chosen", "rejected"}.  Every record is checked as it is read, and what is wrong is said with file and line.
+A record is {"id", "task", "messages": [{"role", "content"}, ...], "meta"}; a preference is {"messages",
+"answers": [best, ..., worst]} or {"messages", "chosen", "rejected"}.  Every record is checked as it is read,
+and what is wrong is said with file and line.
 
-Order is a function of (seed, step) alone: to continue after a stop, a run needs to know its step and nothing else.  A batch is examples laid
-end to end; it is cut into micro-batches by a budget of tokens, which changes what fits into memory and never the gradient.
+Order is a function of (seed, step) alone: to continue after a stop, a run needs to know its step and nothing
+else.  A batch is examples laid end to end; it is cut into micro-batches by a budget of tokens, which changes
+what fits into memory and never the gradient.
 
 Letters: N tokens of a pack, M of them scored (an answer's tokens), B sequences.
 """
@@ -29,7 +32,8 @@ class Example:
 
 @dataclass(frozen=True)
 class Pack:
-    """Sequences laid end to end.  Token scored_M[i] has id target_M[i] and is foretold by the hidden state at scored_M[i] - 1."""
+    """Sequences laid end to end.
+    Token scored_M[i] has id target_M[i] and is foretold by the hidden state at scored_M[i] - 1."""
     ids_N: torch.Tensor
     lengths: list
     scored_M: torch.Tensor
@@ -52,7 +56,8 @@ def pack(examples, device="cpu"):
 
 
 def fit(ids, answer, max_len):
-    """The newest max_len tokens.  An answer that lost its beginning is no longer scored: it would be learned without its question."""
+    """The newest max_len tokens.  An answer that lost its beginning is no longer scored:
+    it would be learned without its question."""
     if len(ids) <= max_len:
         return ids, answer
     ids, answer = ids[-max_len:], list(answer[-max_len:])
@@ -65,40 +70,47 @@ def check_messages(record, where, ends_with=None):
     """Raise ValueError unless record["messages"] is a dialogue that a template can render."""
     messages = record.get("messages")
     if not isinstance(messages, list) or not messages:
-        raise ValueError(f"{where}: no 'messages' list (found {sorted(record)}); data/README.md describes the format")
+        raise ValueError(f"{where}: no 'messages' list (found {sorted(record)}); "
+                         "data/README.md describes the format")
     for message in messages:
         if not isinstance(message, dict) or message.get("role") not in ROLES:
             role = message.get("role") if isinstance(message, dict) else message
             raise ValueError(f"{where}: unknown role {role!r}; roles are {', '.join(ROLES)}")
         if not isinstance(message.get("content"), str) or not message["content"].strip():
-            raise ValueError(f"{where}: a {message['role']} message without text; give it some, or drop the record")
+            raise ValueError(f"{where}: a {message['role']} message without text; "
+                             "give it some, or drop the record")
     if not isinstance(record.get("meta", {}), dict):
         raise ValueError(f"{where}: 'meta' is not an object; data/README.md describes the format")
     if ends_with and messages[-1]["role"] != ends_with:
-        raise ValueError(f"{where}: the last message is the {messages[-1]['role']}'s; it must be the {ends_with}'s")
+        raise ValueError(f"{where}: the last message is the {messages[-1]['role']}'s; "
+                         f"it must be the {ends_with}'s")
 
 
 def load_dialogues(paths, tokenizer, template, max_len):
-    """Examples from JSON-lines files, with an answer to learn from in each.  Returns (examples, number left out as too long)."""
+    """Examples from JSON-lines files, with an answer to learn from in each.
+    Returns (examples, number left out as too long)."""
     examples, too_long = [], 0
     for path in paths:
         for line, record in read_jsonl(path):
             where = f"{path}:{line}"
             check_messages(record, where)
             if not any(message["role"] == "assistant" for message in record["messages"]):
-                raise ValueError(f"{where}: no assistant message, so nothing to learn from; add the answer or drop the record")
+                raise ValueError(f"{where}: no assistant message, so nothing to learn from; "
+                                 "add the answer or drop the record")
             ids, answer = fit(*encode_dialogue(tokenizer, template, record["messages"]), max_len)
             if any(answer[1:]):
                 examples.append(Example(ids, answer, record))
             else:
                 too_long += 1
     if not examples:
-        raise ValueError(f"{', '.join(map(str, paths))}: no record to learn from ({too_long} longer than --max-len {max_len})")
+        raise ValueError(f"{', '.join(map(str, paths))}: no record to learn from "
+                         f"({too_long} longer than --max-len {max_len})")
     return examples, too_long
 
 
 def load_prompts(paths, tokenizer, template, max_len):
-    """Dialogues up to the assistant's next turn (its answer, where the record has one, is left off): Examples with nothing scored."""
+    """Dialogues up to the assistant's next turn (its answer, where the record has one, is left off):
+    Examples with nothing scored."""
     prompts = []
     for path in paths:
         for line, record in read_jsonl(path):
@@ -118,8 +130,10 @@ def ranked_answers(record, where):
     """(answers from best to worst, their kinds) of a preference record."""
     check_messages(record, where, ends_with="user")
     answers = record.get("answers", [record.get("chosen"), record.get("rejected")])
-    if not isinstance(answers, list) or len(answers) < 2 or not all(isinstance(answer, str) for answer in answers):
-        raise ValueError(f"{where}: neither 'answers' (two texts or more, best first) nor 'chosen' and 'rejected'")
+    if not isinstance(answers, list) or len(answers) < 2 \
+            or not all(isinstance(answer, str) for answer in answers):
+        raise ValueError(f"{where}: neither 'answers' (two texts or more, best first) "
+                         "nor 'chosen' and 'rejected'")
     if not all(answer.strip() for answer in answers):
         raise ValueError(f"{where}: an answer without text; drop it")
     if len(set(answers)) < len(answers):
@@ -131,25 +145,30 @@ def ranked_answers(record, where):
 
 
 def load_preferences(paths, tokenizer, template, max_len):
-    """[(examples of a prompt's answers, best first; their kinds), ...].  Long prompts lose their beginning, answers never their end.
-    Returns (groups, number left out because an answer alone is longer than max_len)."""
+    """[(examples of a prompt's answers, best first; their kinds), ...].  Long prompts lose
+    their beginning, answers never their end.  Returns (groups, number left out because an
+    answer alone is longer than max_len)."""
     groups, too_long = [], 0
     for path in paths:
         for line, record in read_jsonl(path):
             answers, kinds = ranked_answers(record, f"{path}:{line}")
-            dialogues = [record["messages"] + [{"role": "assistant", "content": answer}] for answer in answers]
-            examples = [Example(*fit(*encode_dialogue(tokenizer, template, d), max_len), record) for d in dialogues]
+            dialogues = [record["messages"] + [{"role": "assistant", "content": answer}]
+                         for answer in answers]
+            examples = [Example(*fit(*encode_dialogue(tokenizer, template, d), max_len), record)
+                        for d in dialogues]
             if all(any(example.answer) for example in examples):
                 groups.append((examples, kinds))
             else:
                 too_long += 1
     if not groups:
-        raise ValueError(f"{', '.join(map(str, paths))}: no preference to learn from ({too_long} longer than --max-len {max_len})")
+        raise ValueError(f"{', '.join(map(str, paths))}: no preference to learn from "
+                         f"({too_long} longer than --max-len {max_len})")
     return groups, too_long
 
 
 def batch_of_step(count, batch_size, seed, step):
-    """Indices of the items that optimizer step `step` (from 0) sees: epochs of `count` items, each in its own order by seed."""
+    """Indices of the items that optimizer step `step` (from 0) sees:
+    epochs of `count` items, each in its own order by seed."""
     per_epoch = steps_per_epoch(count, batch_size)
     epoch, turn = divmod(step, per_epoch)
     order = np.random.default_rng([seed, epoch]).permutation(count)
@@ -161,7 +180,8 @@ def steps_per_epoch(count, batch_size):
 
 
 def micro_batches(items, budget, tokens):
-    """Cut items into consecutive runs of at most `budget` tokens each (one item at least); tokens(item) counts."""
+    """Cut items into consecutive runs of at most `budget` tokens each (one item at least);
+    tokens(item) counts."""
     run, used = [], 0
     for item in items:
         if run and used + tokens(item) > budget:

@@ -1,4 +1,5 @@
-"""Reading and writing JSON at the border: what is wrong is said in one line, with file and line; what is written is written whole."""
+"""Reading and writing JSON at the border: what is wrong is said in one line, with file and line;
+what is written is written whole."""
 
 import json
 import os
@@ -20,7 +21,8 @@ def read_json(path):
 
 
 def read_jsonl(path):
-    """Yield (line number, object) of a JSON-lines file; blank lines are passed over.  Raises FileNotFoundError or ValueError."""
+    """Yield (line number, object) of a JSON-lines file; blank lines are passed over.
+    Raises FileNotFoundError or ValueError."""
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
@@ -31,9 +33,11 @@ def read_jsonl(path):
             try:
                 value = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
             except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-                raise ValueError(f"{path}:{number}: not a JSON line ({error}); one record a line, UTF-8") from None
+                raise ValueError(f"{path}:{number}: not a JSON line ({error}); "
+                                 "one record a line, UTF-8") from None
             if not isinstance(value, dict):
-                raise ValueError(f"{path}:{number}: a {type(value).__name__}, not a JSON object; one record a line")
+                raise ValueError(f"{path}:{number}: a {type(value).__name__}, not a JSON object; "
+                                 "one record a line")
             yield number, value
 
 

@@ -1,11 +1,13 @@
 """
 Sampling from the model, many prompts at a time.  (Not here: the KV cache, see model.py; decoding to text.)
 
-    p = softmax(logits / temperature), cut to the top_k likeliest and then to the smallest set of mass >= top_p (Holtzman 2020)
+    p = softmax(logits / temperature), cut to the top_k likeliest
+        and then to the smallest set of mass >= top_p (Holtzman 2020)
 
-Prompts are read once, end to end; then every row grows by one token a step.  When half the rows have finished the cache keeps the others
-only.  Row b draws from its own stream of uniform numbers, made from (seed, b) before the first step, so a row's answer depends neither on
-its neighbours nor on when they finish.  Temperature 0 is greedy.
+Prompts are read once, end to end; then every row grows by one token a step.  When half the rows
+have finished the cache keeps the others only.  Row b draws from its own stream of uniform numbers,
+made from (seed, b) before the first step, so a row's answer depends neither on its neighbours nor
+on when they finish.  Temperature 0 is greedy.
 """
 
 import torch
@@ -15,10 +17,12 @@ from clinicalgpt.model import KVCache
 
 @torch.no_grad()
 def generate(model, prompts, max_new_tokens=64, temperature=0.0, top_p=1.0, top_k=0, eos_id=None, seed=0):
-    """Continue each prompt (a list of token ids) by at most max_new_tokens; an answer ends with eos_id where the model said so.
-    list[list[int]] -> list[list[int]], the new tokens only.  Raises ValueError for an empty prompt or an impossible setting."""
+    """Continue each prompt (a list of token ids) by at most max_new_tokens; an answer ends with eos_id where
+    the model said so.  list[list[int]] -> list[list[int]], the new tokens only.  Raises ValueError for an
+    empty prompt or an impossible setting."""
     if temperature < 0 or not 0 < top_p <= 1 or top_k < 0 or max_new_tokens < 0:
-        raise ValueError(f"temperature {temperature}, top_p {top_p}, top_k {top_k}, max_new_tokens {max_new_tokens}: "
+        raise ValueError(f"temperature {temperature}, top_p {top_p}, top_k {top_k}, "
+                         f"max_new_tokens {max_new_tokens}: "
                          "temperature >= 0, 0 < top_p <= 1, top_k >= 0 and max_new_tokens >= 0 are needed")
     if any(len(prompt) == 0 for prompt in prompts):
         raise ValueError("a prompt is empty; give at least one token")
@@ -26,11 +30,13 @@ def generate(model, prompts, max_new_tokens=64, temperature=0.0, top_p=1.0, top_
     if not prompts or max_new_tokens == 0:
         return answers
     device, lengths = model.device, [len(prompt) for prompt in prompts]
-    uniform_BS = torch.rand(len(prompts), max_new_tokens, generator=torch.Generator().manual_seed(seed)).to(device)
+    uniform_BS = torch.rand(len(prompts), max_new_tokens,
+                            generator=torch.Generator().manual_seed(seed)).to(device)
     cache = KVCache(capacity=max(lengths) + max_new_tokens)
-    hidden_ND = model(torch.tensor([token for prompt in prompts for token in prompt], device=device), lengths, cache)
+    hidden_ND = model(torch.tensor([token for prompt in prompts for token in prompt], device=device),
+                      lengths, cache)
     last_hidden_BD = hidden_ND[torch.tensor(lengths, device=device).cumsum(0) - 1]
-    rows = list(range(len(prompts)))                                            # which prompt each row of the cache continues
+    rows = list(range(len(prompts)))                    # which prompt each row of the cache continues
     finished_B = torch.zeros(len(prompts), dtype=torch.bool, device=device)
     for step in range(max_new_tokens):
         logits_BV = (last_hidden_BD.to(model.unembed_VD.dtype) @ model.unembed_VD.T).float()
@@ -42,7 +48,8 @@ def generate(model, prompts, max_new_tokens=64, temperature=0.0, top_p=1.0, top_
             finished_B = finished_B | (token_B == eos_id)
             if finished_B.sum() * 2 >= len(rows):
                 going_on = (~finished_B).nonzero().squeeze(1)
-                rows, token_B, finished_B = [rows[i] for i in going_on.tolist()], token_B[going_on], finished_B[going_on]
+                rows, token_B, finished_B = ([rows[i] for i in going_on.tolist()],
+                                             token_B[going_on], finished_B[going_on])
                 cache.keep(going_on)
         if not rows or step == max_new_tokens - 1:
             break
@@ -51,19 +58,21 @@ def generate(model, prompts, max_new_tokens=64, temperature=0.0, top_p=1.0, top_
 
 
 def sample(logits_BV, uniform_B, temperature, top_p=1.0, top_k=0):
-    """One token a row by inverse transform: the first token at which the cumulated probability passes uniform_B."""
+    """One token a row by inverse transform:
+    the first token at which the cumulated probability passes uniform_B."""
     if temperature == 0:
         return logits_BV.argmax(-1)
     logits_BV = logits_BV / temperature
     order_BV = None
-    if top_k or top_p < 1:                                                      # likeliest first, then cut the tail
+    if top_k or top_p < 1:                                      # likeliest first, then cut the tail
         logits_BV, order_BV = logits_BV.sort(dim=-1, descending=True)
         if top_k:
             logits_BV = logits_BV[:, :top_k]
     p_BV = logits_BV.softmax(-1)
     if top_p < 1:
-        p_BV = p_BV * (p_BV.cumsum(-1) - p_BV < top_p)                          # keep a token while the mass before it is < top_p
+        p_BV = p_BV * (p_BV.cumsum(-1) - p_BV < top_p)          # keep while the mass before is < top_p
     cumulated_BV = p_BV.cumsum(-1)
-    index_B = torch.searchsorted(cumulated_BV, (uniform_B[:, None] * cumulated_BV[:, -1:]), right=True).squeeze(1)
+    index_B = torch.searchsorted(cumulated_BV, (uniform_B[:, None] * cumulated_BV[:, -1:]),
+                                 right=True).squeeze(1)
     index_B = index_B.clamp(max=p_BV.shape[1] - 1)
     return index_B if order_BV is None else order_BV.gather(1, index_B[:, None]).squeeze(1)

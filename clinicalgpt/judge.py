@@ -99,7 +99,8 @@ class ReferenceJudge:
 
 
 class ScoreJudge:
-    """The answer with the higher score wins; scores maps (record id, answer) to a number, a reward model's, say."""
+    """The answer with the higher score wins;
+    scores maps (record id, answer) to a number, a reward model's, say."""
 
     def __init__(self, scores):
         self.scores = scores

@@ -1,12 +1,15 @@
 """
-Low-rank adapters by name, over frozen linear layers.  (Not here: which adapter plays which role, see train_ppo.py.)
+Low-rank adapters by name, over frozen linear layers.
+(Not here: which adapter plays which role, see train_ppo.py.)
 
-    y = W x + b + (alpha / r) B A dropout(x)            A: (r, in), B: (out, r), B starts at 0       LoRA (Hu 2021, eq. 3)
+    y = W x + b + (alpha / r) B A dropout(x)   A: (r, in), B: (out, r), B starts at 0   LoRA (Hu 2021, eq. 3)
 
-One frozen base carries any number of adapters; at most one is active, and with none active the base is itself again: that is how one copy
-of the weights is policy, reward model, value function and reference.  Nothing is merged unless merge() is called.
+One frozen base carries any number of adapters; at most one is active, and with none active the base is itself
+again: that is how one copy of the weights is policy, reward model, value function and reference.  Nothing is
+merged unless merge() is called.
 
-Adapters come in and go out as PEFT folders (adapter_config.json + adapter_model.safetensors), under the base checkpoint's own names.
+Adapters come in and go out as PEFT folders (adapter_config.json + adapter_model.safetensors),
+under the base checkpoint's own names.
 """
 
 import math
@@ -25,17 +28,18 @@ PEFT_PREFIX = "base_model.model."
 
 
 class LoRALinear(nn.Module):
-    """A frozen linear layer and its adapters' factors; `active` names the one in use, None for the layer alone."""
+    """A frozen linear layer and its adapters' factors;
+    `active` names the one in use, None for the layer alone."""
 
     def __init__(self, linear):
         super().__init__()
         self.linear = linear.requires_grad_(False)
-        self.training = linear.training                                # else dropout would be on in a model that is in eval()
+        self.training = linear.training                         # else dropout would be on in eval()
         self.lora_A, self.lora_B = nn.ParameterDict(), nn.ParameterDict()
         self.scale, self.dropout, self.active = {}, {}, None
 
     def add(self, name, rank, alpha, dropout):
-        device = self.linear.weight.device                             # factors are float32, whatever the base is
+        device = self.linear.weight.device                      # factors are float32, whatever the base is
         self.lora_A[name] = nn.Parameter(torch.empty(rank, self.linear.in_features, device=device))
         self.lora_B[name] = nn.Parameter(torch.zeros(self.linear.out_features, rank, device=device))
         nn.init.kaiming_uniform_(self.lora_A[name], a=math.sqrt(5))    # PEFT's and the authors' start
@@ -43,7 +47,7 @@ class LoRALinear(nn.Module):
 
     def forward(self, x_ND):
         y_ND = self.linear(x_ND)
-        if self.active is None or self.active not in self.lora_A:      # this adapter may leave this layer alone
+        if self.active is None or self.active not in self.lora_A:      # it may leave this layer alone
             return y_ND
         A, B = self.lora_A[self.active], self.lora_B[self.active]
         low_NR = F.linear(F.dropout(x_ND.to(A.dtype), self.dropout[self.active], self.training), A)
@@ -62,10 +66,12 @@ def lora_layers(model):
 
 
 def add_lora(model, name, rank=8, alpha=16.0, dropout=0.0, targets=()):
-    """Add adapter `name` to the blocks' linear layers whose checkpoint name ends in one of `targets` (all of them if empty), freeze the
-    base, and return the adapter's parameters.  A new adapter changes no output: B is 0.  Raises ValueError if nothing matches."""
+    """Add adapter `name` to the blocks' linear layers whose checkpoint name ends in one of `targets` (all of
+    them if empty), freeze the base, and return the adapter's parameters.  A new adapter changes no output: B
+    is 0.  Raises ValueError if nothing matches."""
     if rank < 1 or "." in name:
-        raise ValueError(f"adapter {name!r} of rank {rank}: the rank must be at least 1, and the name free of dots")
+        raise ValueError(f"adapter {name!r} of rank {rank}: "
+                         "the rank must be at least 1, and the name free of dots")
     if any(name in layer.lora_A for layer in lora_layers(model).values()):
         raise ValueError(f"the model has an adapter named {name!r} already")
     for parameter_name, parameter in model.named_parameters():
@@ -79,7 +85,8 @@ def add_lora(model, name, rank=8, alpha=16.0, dropout=0.0, targets=()):
               if not targets or model.their_name(path).rpartition(".")[2] in targets}
     known = {model.their_name(path).rpartition(".")[2] for path in lora_layers(model)}
     if missing := set(targets) - known:
-        raise ValueError(f"LoRA targets {sorted(missing)} name no linear layer; this model has {sorted(known)}")
+        raise ValueError(f"LoRA targets {sorted(missing)} name no linear layer; "
+                         f"this model has {sorted(known)}")
     for layer in chosen.values():
         layer.add(name, rank, alpha, dropout)
     return adapter_parameters(model, name)
@@ -87,7 +94,8 @@ def add_lora(model, name, rank=8, alpha=16.0, dropout=0.0, targets=()):
 
 def adapter_parameters(model, name):
     """The adapter's factors, to be handed to an optimizer; they are trainable afterwards."""
-    factors = [f for layer in lora_layers(model).values() if name in layer.lora_A for f in (layer.lora_A[name], layer.lora_B[name])]
+    factors = [f for layer in lora_layers(model).values() if name in layer.lora_A
+               for f in (layer.lora_A[name], layer.lora_B[name])]
     return [factor.requires_grad_(True) for factor in factors]
 
 
@@ -121,11 +129,13 @@ def copy_adapter(model, source, target):
 
 @torch.no_grad()
 def merge(model, name):
-    """Add adapter `name` to the base weights, product and sum in float32, and remove it.  Layers without adapters left become plain."""
+    """Add adapter `name` to the base weights, product and sum in float32, and remove it.
+    Layers without adapters left become plain."""
     for path, layer in lora_layers(model).items():
         if name in layer.lora_A:
             weight = layer.linear.weight
-            weight.copy_(weight.float() + layer.delta(name) if weight.dtype != torch.float64 else weight + layer.delta(name))
+            weight.copy_(weight.float() + layer.delta(name) if weight.dtype != torch.float64
+                         else weight + layer.delta(name))
             layer.remove(name)
         if not layer.lora_A:
             parent, _, child = path.rpartition(".")
@@ -134,7 +144,8 @@ def merge(model, name):
 
 
 def save_adapter(model, folder, name, base=""):
-    """Write adapter `name` as a PEFT folder; `base` is the base model's folder or hub name, for the reader's sake."""
+    """Write adapter `name` as a PEFT folder; `base` is the base model's folder or hub name,
+    for the reader's sake."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     layers = {path: layer for path, layer in lora_layers(model).items() if name in layer.lora_A}
@@ -148,39 +159,45 @@ def save_adapter(model, folder, name, base=""):
     layer = next(iter(layers.values()))
     rank = len(layer.lora_A[name])
     config = {"peft_type": "LORA", "task_type": "CAUSAL_LM", "base_model_name_or_path": str(base), "r": rank,
-              "lora_alpha": layer.scale[name] * rank, "lora_dropout": layer.dropout[name], "bias": "none", "fan_in_fan_out": False,
-              "inference_mode": True, "target_modules": sorted({model.their_name(path).rpartition(".")[2] for path in layers})}
+              "lora_alpha": layer.scale[name] * rank, "lora_dropout": layer.dropout[name], "bias": "none",
+              "fan_in_fan_out": False, "inference_mode": True,
+              "target_modules": sorted({model.their_name(path).rpartition(".")[2] for path in layers})}
     save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
     write_json(folder / "adapter_config.json", config)
 
 
 def load_adapter(model, folder, name):
-    """Add the PEFT adapter in `folder` under `name`; every tensor must find its place.  Returns its parameters.
-    Raises FileNotFoundError or ValueError for what is missing, misshapen, or a kind of adapter that is not plain LoRA."""
+    """Add the PEFT adapter in `folder` under `name`; every tensor must find its place.  Returns
+    its parameters.  Raises FileNotFoundError or ValueError for what is missing, misshapen, or a
+    kind of adapter that is not plain LoRA."""
     folder = Path(folder)
     config, weights = read_json(folder / "adapter_config.json"), folder / "adapter_model.safetensors"
-    refused = [key for key in ("use_dora", "use_rslora", "modules_to_save", "rank_pattern", "alpha_pattern", "fan_in_fan_out", "lora_bias")
-               if config.get(key)]
+    refused = [key for key in ("use_dora", "use_rslora", "modules_to_save", "rank_pattern", "alpha_pattern",
+                               "fan_in_fan_out", "lora_bias") if config.get(key)]
     if config.get("peft_type") != "LORA" or config.get("bias", "none") != "none" or refused:
-        raise ValueError(f"{folder}/adapter_config.json: not plain LoRA ({', '.join(refused) or config.get('peft_type')}); "
+        raise ValueError(f"{folder}/adapter_config.json: not plain LoRA "
+                         f"({', '.join(refused) or config.get('peft_type')}); "
                          "export it merged, or retrain it without that option")
     try:
         tensors = load_file(weights)
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{weights}: cannot be read ({error})") from None
-    add_lora(model, name, config["r"], config["lora_alpha"], config.get("lora_dropout", 0.0), _targets(config, model))
+    add_lora(model, name, config["r"], config["lora_alpha"], config.get("lora_dropout", 0.0),
+             _targets(config, model))
     for path, layer in lora_layers(model).items():
         if name not in layer.lora_A:
             continue
         for factor, parameter in (("lora_A", layer.lora_A[name]), ("lora_B", layer.lora_B[name])):
             theirs = model.their_name(path)
-            keys = [f"{PEFT_PREFIX}{bare}.{factor}.weight" for bare in (theirs, theirs.removeprefix(model.prefix), "transformer." + theirs)]
+            keys = [f"{PEFT_PREFIX}{bare}.{factor}.weight"
+                    for bare in (theirs, theirs.removeprefix(model.prefix), "transformer." + theirs)]
             key = next((key for key in keys if key in tensors), None)
             if key is None:
                 raise ValueError(f"{weights}: no tensor {keys[0]}")
             tensor = tensors.pop(key)
             if tensor.shape != parameter.shape:
-                raise ValueError(f"{weights}: {key} is {tuple(tensor.shape)}, but this model makes it {tuple(parameter.shape)}")
+                raise ValueError(f"{weights}: {key} is {tuple(tensor.shape)}, "
+                                 f"but this model makes it {tuple(parameter.shape)}")
             with torch.no_grad():
                 parameter.copy_(model.to_ours(path, tensor) if factor == "lora_B" else tensor)
     if tensors:
@@ -192,6 +209,6 @@ def _targets(config, model):
     targets = config.get("target_modules") or ()
     if targets == "all-linear":
         return ()
-    if isinstance(targets, str):                                       # PEFT reads a lone string as a regular expression
+    if isinstance(targets, str):                               # to PEFT a lone string is a regular expression
         raise ValueError(f"target_modules is the pattern {targets!r}; give the list of layer names")
     return tuple(target.rpartition(".")[2] for target in targets)

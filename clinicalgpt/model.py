@@ -1,16 +1,19 @@
 """
-The transformer, by hand, and how a base model's weights come in and go out.  (Not here: attention's arithmetic and the vocabulary's,
-see kernels/; LoRA; sampling; training.)
+The transformer, by hand, and how a base model's weights come in and go out.
+(Not here: attention's arithmetic and the vocabulary's, see kernels/; LoRA; sampling; training.)
 
-    x = norm(embed(ids))                                     BLOOM (Scao 2022): a norm after the embedding, ALiBi instead of positions
+    x = norm(embed(ids))                                     BLOOM (Scao 2022): a norm after the embedding,
+                                                             ALiBi instead of positions
     x = x + attention(norm1(x));   x = x + mlp(norm2(x))     a block, pre-norm
     hidden = final_norm(x);        logits = hidden embed^T   unembedding tied to the embedding
 
-Sequences are laid end to end: ids are (N,), hidden states (N, D), and `lengths` says where each sequence ends.  There is no padding, so
-linear layers and norms see real tokens only, and no mask exists outside attention.  Logits are not made here: a caller takes the
-positions that it scores and hands them to kernels/head.py.
+Sequences are laid end to end: ids are (N,), hidden states (N, D), and `lengths` says where each
+sequence ends.  There is no padding, so linear layers and norms see real tokens only, and no
+mask exists outside attention.  Logits are not made here: a caller takes the positions that it
+scores and hands them to kernels/head.py.
 
-Letters: N tokens of all sequences, D width, H heads, K head size, G key heads, B sequences, T slots of a cache row, V vocabulary.
+Letters: N tokens of all sequences, D width, H heads, K head size, G key heads, B sequences,
+T slots of a cache row, V vocabulary.
 """
 
 from dataclasses import dataclass
@@ -35,7 +38,7 @@ class ModelConfig:
     layers: int
     heads: int
     norm_eps: float = 1e-5
-    residual_after_norm: bool = False                                  # HF: apply_residual_connection_post_layernorm
+    residual_after_norm: bool = False                       # HF: apply_residual_connection_post_layernorm
 
     @property
     def head_size(self):
@@ -43,11 +46,13 @@ class ModelConfig:
 
     @classmethod
     def from_folder(cls, folder):
-        """Read config.json.  Raises FileNotFoundError or ValueError, in one line, for what cannot be honoured exactly."""
+        """Read config.json.  Raises FileNotFoundError or ValueError, in one line,
+        for what cannot be honoured exactly."""
         path = Path(folder) / "config.json"
         raw = read_json(path)
         if raw.get("model_type") != "bloom":
-            raise ValueError(f"{path}: model_type {raw.get('model_type')!r} is not supported; this version reads 'bloom'")
+            raise ValueError(f"{path}: model_type {raw.get('model_type')!r} is not supported; "
+                             "this version reads 'bloom'")
         if "quantization_config" in raw:
             raise ValueError(f"{path}: a quantised checkpoint; give the unquantised weights")
         if not raw.get("tie_word_embeddings", True):
@@ -70,16 +75,18 @@ class ModelConfig:
     def to_json(self):
         """The config.json that transformers reads, for a model that was born here."""
         return {"architectures": ["BloomForCausalLM"], "model_type": "bloom", "vocab_size": self.vocabulary,
-                "hidden_size": self.width, "n_layer": self.layers, "n_head": self.heads, "layer_norm_epsilon": self.norm_eps,
-                "apply_residual_connection_post_layernorm": self.residual_after_norm, "tie_word_embeddings": True,
-                "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 3, "torch_dtype": "float32"}
+                "hidden_size": self.width, "n_layer": self.layers, "n_head": self.heads,
+                "layer_norm_epsilon": self.norm_eps,
+                "apply_residual_connection_post_layernorm": self.residual_after_norm,
+                "tie_word_embeddings": True, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 3,
+                "torch_dtype": "float32"}
 
 
 class Attention(nn.Module):
     def __init__(self, config):
         super().__init__()
         self.heads, self.head_size = config.heads, config.head_size
-        self.qkv = nn.Linear(config.width, 3 * config.width)           # rows: all queries, all keys, all values
+        self.qkv = nn.Linear(config.width, 3 * config.width)        # rows: all queries, all keys, all values
         self.out = nn.Linear(config.width, config.width)
 
     def forward(self, x_ND, attend):
@@ -114,7 +121,8 @@ class Block(nn.Module):
 
 
 class KVCache:
-    """Keys and values of B sequences, each at its own length: one tensor (layers, 2, B, G, T, K), written in place."""
+    """Keys and values of B sequences, each at its own length:
+    one tensor (layers, 2, B, G, T, K), written in place."""
 
     def __init__(self, capacity):
         self.capacity, self.kv, self.length_B = capacity, None, None
@@ -126,7 +134,8 @@ class KVCache:
             self.kv[layer][:, row_B, :, self.length_B] = torch.stack([k_NGK, v_NGK]).transpose(0, 1)
             length_B = self.length_B + 1
             used = slice(int(length_B.max()))
-            return attention_decode(q_NHK, self.kv[layer, 0][:, :, used], self.kv[layer, 1][:, :, used], length_B, slopes_H)
+            return attention_decode(q_NHK, self.kv[layer, 0][:, :, used], self.kv[layer, 1][:, :, used],
+                                    length_B, slopes_H)
         if self.kv is None:
             G, K = k_NGK.shape[1:]
             self.kv = k_NGK.new_zeros(layers, 2, len(lengths), G, self.capacity, K)
@@ -148,7 +157,7 @@ class Transformer(nn.Module):
     def __init__(self, config):
         super().__init__()
         self.config = config
-        self.raw_config, self.prefix = config.to_json(), "transformer."     # replaced by what a loaded folder says
+        self.raw_config, self.prefix = config.to_json(), "transformer."  # replaced by a loaded folder's
         self.embed = nn.Embedding(config.vocabulary, config.width)
         self.embed_norm = nn.LayerNorm(config.width, eps=config.norm_eps)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
@@ -164,26 +173,30 @@ class Transformer(nn.Module):
         return self.embed.weight.device
 
     def forward(self, ids_N, lengths, cache=None):
-        """Hidden states (N, D) after the final norm.  lengths: tokens of each sequence, a list of ints that sums to N.
+        """Hidden states (N, D) after the final norm.
+        lengths: tokens of each sequence, a list of ints that sums to N.
         With a KVCache the first call stores the prompts, and each later call takes one more token a row."""
         x_ND = self.embed_norm(self.embed(ids_N))
         for i, block in enumerate(self.blocks):
             if cache is None:
                 x_ND = block(x_ND, lambda q, k, v: attention(q, k, v, lengths, self.slopes_H))
             else:
-                x_ND = block(x_ND, lambda q, k, v: cache.attend(i, len(self.blocks), self.slopes_H, lengths, q, k, v))  # noqa: B023
+                x_ND = block(x_ND, lambda q, k, v: cache.attend(
+                    i, len(self.blocks), self.slopes_H, lengths, q, k, v))  # noqa: B023
         if cache is not None:
             cache.advance(lengths)
         return self.final_norm(x_ND)
 
     def score(self, pack, temperature=1.0):
-        """(logp_M, entropy_M) of a dataset.Pack's scored tokens: the one place where SFT, PPO, the reference and the exam get theirs."""
+        """(logp_M, entropy_M) of a dataset.Pack's scored tokens:
+        the one place where SFT, PPO, the reference and the exam get theirs."""
         hidden_ND = self(pack.ids_N, pack.lengths)
         return token_logp_entropy(hidden_ND[pack.state_M], self.unembed_VD, pack.target_M, temperature)
 
     @torch.no_grad()
     def logits(self, sequences):
-        """One (T, V) float32 tensor for each list of token ids; row t speaks of the token after ids[: t + 1]."""
+        """One (T, V) float32 tensor for each list of token ids;
+        row t speaks of the token after ids[: t + 1]."""
         lengths = [len(ids) for ids in sequences]
         if min(lengths, default=0) < 1:
             raise ValueError("logits needs at least one sequence, and at least one token in each")
@@ -192,7 +205,8 @@ class Transformer(nn.Module):
         return list((hidden_ND.to(self.unembed_VD.dtype) @ self.unembed_VD.T).float().split(lengths))
 
     def initialise(self, generator):
-        """Random weights for a model that is trained from nothing (GPT-2's: normal 0.02, residual outputs smaller by depth)."""
+        """Random weights for a model that is trained from nothing
+        (GPT-2's: normal 0.02, residual outputs smaller by depth)."""
         residual = 0.02 / (2 * len(self.blocks)) ** 0.5
         for name, parameter in self.named_parameters():
             with torch.no_grad():
@@ -204,7 +218,8 @@ class Transformer(nn.Module):
         return self
 
     def save(self, folder):
-        """Write config.json and model.safetensors, with the tensor names that came in (adapters are saved by lora.save_adapter)."""
+        """Write config.json and model.safetensors, with the tensor names that came in
+        (adapters are saved by lora.save_adapter)."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         tensors = {theirs: tensor for theirs, tensor in self.tensors_out()}
@@ -226,7 +241,8 @@ class Transformer(nn.Module):
         raise KeyError(f"{ours} has no name in a BLOOM checkpoint")
 
     def to_ours(self, ours, tensor):
-        """BLOOM stores query, key and value interleaved by head, rows (H, 3, K); ours are (3, H, K).  For weight, bias and LoRA's B."""
+        """BLOOM stores query, key and value interleaved by head, rows (H, 3, K); ours are (3, H, K).
+        For weight, bias and LoRA's B."""
         return _swap_rows(tensor, self.config.heads, 3) if "qkv" in ours else tensor
 
     def to_theirs(self, ours, tensor):
@@ -253,7 +269,8 @@ def _swap_rows(tensor, outer, inner):
 
 def load_model(folder, dtype=torch.float32, device="cpu"):
     """A Transformer from a Hugging Face folder (config.json + safetensors or .bin, in shards or not).
-    Raises FileNotFoundError or ValueError, in one line, for what is missing, surplus, misshapen or unreadable."""
+    Raises FileNotFoundError or ValueError, in one line, for what is missing, surplus, misshapen or
+    unreadable."""
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder; give a model folder in Hugging Face format")
@@ -261,27 +278,31 @@ def load_model(folder, dtype=torch.float32, device="cpu"):
     with torch.device("meta"):
         model = Transformer(config)
     model = model.to(dtype).to_empty(device=device)
-    model.slopes_H = alibi_slopes(config.heads).to(device)             # stays float32, whatever the weights are
+    model.slopes_H = alibi_slopes(config.heads).to(device)          # stays float32, whatever the weights are
     model.raw_config = read_json(folder / "config.json")
     wanted = dict(model.named_parameters())
-    rows = {theirs.removeprefix("transformer."): ours for ours in wanted for theirs in [model.their_name(ours)]}
+    rows = {theirs.removeprefix("transformer."): ours
+            for ours in wanted for theirs in [model.their_name(ours)]}
     for path, theirs, tensor in read_tensors(folder):
         if theirs == "lm_head.weight":                                 # the embedding again, tied
             continue
         bare = theirs.removeprefix("transformer.")
         model.prefix = theirs[:len(theirs) - len(bare)]
         if bare not in rows:
-            raise ValueError(f"{path}: tensor {theirs} {tuple(tensor.shape)} has no place in a BLOOM model of {config.layers} layers")
+            raise ValueError(f"{path}: tensor {theirs} {tuple(tensor.shape)} "
+                             f"has no place in a BLOOM model of {config.layers} layers")
         ours = rows[bare]
         if ours not in wanted:
             raise ValueError(f"{path}: tensor {theirs} is there twice")
         parameter = wanted.pop(ours)
         if parameter.shape != tensor.shape:
-            raise ValueError(f"{path}: {theirs} is {tuple(tensor.shape)}, but config.json makes it {tuple(parameter.shape)}")
+            raise ValueError(f"{path}: {theirs} is {tuple(tensor.shape)}, "
+                             f"but config.json makes it {tuple(parameter.shape)}")
         with torch.no_grad():
             parameter.copy_(model.to_ours(ours, tensor))
     if wanted:
-        raise ValueError(f"{folder}: {len(wanted)} tensors are not in the checkpoint, the first: {model.their_name(min(wanted))}")
+        raise ValueError(f"{folder}: {len(wanted)} tensors are not in the checkpoint, "
+                         f"the first: {model.their_name(min(wanted))}")
     return model.eval()
 
 
@@ -292,7 +313,8 @@ def read_tensors(folder):
         if index.is_file() or single.is_file():
             break
     else:
-        raise FileNotFoundError(f"{folder}: no model.safetensors or pytorch_model.bin (nor an index of shards)")
+        raise FileNotFoundError(f"{folder}: no model.safetensors or pytorch_model.bin "
+                                "(nor an index of shards)")
     if single.is_file():
         files = [single]
     else:
@@ -304,9 +326,11 @@ def read_tensors(folder):
             raise FileNotFoundError(f"{path}: a shard named by {index.name} is missing")
         try:
             if suffix == "bin":
-                yield from ((path, name, tensor) for name, tensor in torch.load(path, weights_only=True, mmap=True).items())
+                yield from ((path, name, tensor)
+                            for name, tensor in torch.load(path, weights_only=True, mmap=True).items())
             else:
                 with safe_open(path, framework="pt") as file:
                     yield from ((path, name, file.get_tensor(name)) for name in file.keys())
-        except Exception as error:                                     # torch.load and safetensors have a kind for each defect
-            raise ValueError(f"{path}: cannot be read ({str(error).splitlines()[0]}); is the download complete?") from None
+        except Exception as error:                                     # each library has kinds of its own
+            raise ValueError(f"{path}: cannot be read ({str(error).splitlines()[0]}); "
+                             "is the download complete?") from None

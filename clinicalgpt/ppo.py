@@ -1,18 +1,22 @@
 """
 The mathematics of PPO on tensors.  (Not here: sampling, models, optimizers; see train_ppo.py for the loop.)
 
-A rollout is one answer y_1..y_T to a prompt x.  Column t of every (B, T) tensor speaks of choosing token y_{t+1} after reading x and
-y_1..y_t; rows are right-padded, and mask_BT is 1 for real tokens (the end token too) and 0 after.  The equations, in order of use:
+A rollout is one answer y_1..y_T to a prompt x.  Column t of every (B, T) tensor speaks of choosing token
+y_{t+1} after reading x and y_1..y_t; rows are right-padded, and mask_BT is 1 for real tokens (the end token
+too) and 0 after.  The equations, in order of use:
 
-    D_t  = log pi_old(y_t) - log pi_ref(y_t)                              the sampled KL, "k1"
-    r_t  = -beta D_t,   and r_T gets + score                              R(x, y) = r(x, y) - beta log(pi_RL / pi_SFT), the paper's
-    A_t  = delta_t + gamma lambda A_{t+1},  delta_t = r_t + gamma V_{t+1} - V_t      GAE (Schulman 2016, eq. 16), V_{T+1} = 0
-    R_t  = A_t + V_t                                                      before A is whitened
-    L_pi = sum max(-A rho, -A clip(rho, 1 - e, 1 + e)),  rho = exp(l - l_old)        PPO (Schulman 2017, eq. 7), to be minimised
+    D_t  = log pi_old(y_t) - log pi_ref(y_t)                  the sampled KL, "k1"
+    r_t  = -beta D_t,   and r_T gets + score                  R(x, y) = r(x, y) - beta log(pi_RL / pi_SFT),
+                                                              the paper's
+    A_t  = delta_t + gamma lambda A_{t+1},                    delta_t = r_t + gamma V_{t+1} - V_t
+                                                              GAE (Schulman 2016, eq. 16), V_{T+1} = 0
+    R_t  = A_t + V_t                                          before A is whitened
+    L_pi = sum max(-A rho, -A clip(rho, 1 - e, 1 + e)),       rho = exp(l - l_old)
+                                                              PPO (Schulman 2017, eq. 7), to be minimised
     L_V  = 1/2 sum max((V - R)^2, (V_old + clip(V - V_old, -e, e) - R)^2)
 
-Losses are sums over the mask: the caller divides once, by the tokens of the whole mini-batch, so that its gradient does not depend on
-how it was cut into forward passes.
+Losses are sums over the mask: the caller divides once, by the tokens of the whole mini-batch, so that its
+gradient does not depend on how it was cut into forward passes.
 """
 
 from dataclasses import dataclass
@@ -26,16 +30,17 @@ def masked_mean(x_BT, mask_BT):
 
 
 def whiten(x_BT, mask_BT, shift_mean=True):
-    """(x - mean) / std over the mask (population variance + 1e-8), 0 elsewhere.  Without shift_mean the mean is added back."""
+    """(x - mean) / std over the mask (population variance + 1e-8), 0 elsewhere.
+    Without shift_mean the mean is added back."""
     mean = masked_mean(x_BT, mask_BT)
     scale = torch.rsqrt(masked_mean((x_BT - mean) ** 2, mask_BT) + 1e-8)
     return torch.where(mask_BT > 0, (x_BT - mean) * scale + (0.0 if shift_mean else mean), 0.0)
 
 
 def kl_estimate(logp_BT, ref_logp_BT, kind="k1"):
-    """Estimates of KL(pi || ref) from tokens sampled from pi (Schulman, "Approximating KL divergence", 2020), D = logp - ref_logp:
-    k1 = D, unbiased;  k2 = D^2 / 2, biased, low variance, and the one whose gradient as a loss is right;  k3 = exp(-D) - 1 + D,
-    unbiased and never negative."""
+    """Estimates of KL(pi || ref) from tokens sampled from pi (Schulman, "Approximating KL divergence", 2020),
+    D = logp - ref_logp: k1 = D, unbiased;  k2 = D^2 / 2, biased, low variance, and the one whose gradient as
+    a loss is right;  k3 = exp(-D) - 1 + D, unbiased and never negative."""
     difference_BT = logp_BT - ref_logp_BT
     if kind == "k1":
         return difference_BT
@@ -57,7 +62,7 @@ def shaped_rewards(score_B, kl_BT, mask_BT, beta):
 
 def gae(rewards_BT, values_BT, mask_BT, gamma=1.0, lam=0.95):
     """(advantages_BT, returns_BT), both 0 outside the mask."""
-    values_BT = torch.where(mask_BT > 0, values_BT, 0.0)               # past the last token V is 0: the episode is over
+    values_BT = torch.where(mask_BT > 0, values_BT, 0.0)               # the episode is over: V is 0 there
     advantages_BT = torch.zeros_like(values_BT)
     next_advantage_B = next_value_B = torch.zeros_like(values_BT[:, 0])
     for t in reversed(range(values_BT.shape[1])):
@@ -78,8 +83,9 @@ def policy_loss(logp_BT, old_logp_BT, advantages_BT, mask_BT, clip=0.2):
 
 
 def value_loss(values_BT, old_values_BT, returns_BT, mask_BT, clip=0.2):
-    """(sum of the clipped squared error, halved; number of tokens at which the clip was active).  The clip is around the OLD value."""
-    values_BT = torch.where(mask_BT > 0, values_BT, 0.0)               # inf after the end must not make a gradient nan
+    """(sum of the clipped squared error, halved; number of tokens at which the clip was active).
+    The clip is around the OLD value."""
+    values_BT = torch.where(mask_BT > 0, values_BT, 0.0)               # inf past the end would give nan
     clipped_values_BT = old_values_BT + (values_BT - old_values_BT).clamp(-clip, clip)
     free_BT, clipped_BT = (values_BT - returns_BT) ** 2, (clipped_values_BT - returns_BT) ** 2
     loss = 0.5 * torch.where(mask_BT > 0, torch.maximum(free_BT, clipped_BT), 0.0).sum()
@@ -95,8 +101,9 @@ def explained_variance(values_BT, returns_BT, mask_BT):
 
 @dataclass
 class AdaptiveKL:
-    """beta *= 1 + clip(KL / target - 1, -0.2, 0.2) n / horizon  after n episodes  (Ziegler 2019, section 2.2).
-    KL is the mean over episodes of the SUM over tokens of k1; target 0 keeps beta fixed."""
+    """beta *= 1 + clip(KL / target - 1, -0.2, 0.2) n / horizon  after n episodes
+    (Ziegler 2019, section 2.2).  KL is the mean over episodes of the SUM over tokens of k1;
+    target 0 keeps beta fixed."""
     beta: float
     target: float = 6.0
     horizon: float = 10_000

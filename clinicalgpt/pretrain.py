@@ -1,10 +1,13 @@
 """
-A small base model from nothing: a SentencePiece tokenizer and a BLOOM trained on plain text, stored as a Hugging Face folder.
+A small base model from nothing: a SentencePiece tokenizer and a BLOOM trained on plain text, stored as a
+Hugging Face folder.
 
-    python -m clinicalgpt.pretrain --text FILES --out DIR            the model is then DIR/model, and --base DIR finds it
+    python -m clinicalgpt.pretrain --text FILES --out DIR
+                                                     the model is then DIR/model, and --base DIR finds it
 
-It exists so that everything after it can run, and be understood, on a laptop: `--base tiny` is this script on the prose of the embedded
-knowledge graph.  Every line of text is one sequence (cut where it is longer than --max-len) and every token of it is learned.
+It exists so that everything after it can run, and be understood, on a laptop: `--base tiny` is this script on
+the prose of the embedded knowledge graph.  Every line of text is one sequence (cut where it is longer than
+--max-len) and every token of it is learned.
 """
 
 import dataclasses
@@ -27,7 +30,8 @@ from data.generate import generate
 class PretrainConfig(RunConfig):
     """Train a tokenizer and a small BLOOM on text files, a paragraph a line."""
     text: tuple = arg((), "text files, UTF-8, a paragraph a line (default: the embedded graph's prose)")
-    dialogues: tuple = arg((), "JSON-lines files whose words the tokenizer learns too; the model does not see them")
+    dialogues: tuple = arg((), "JSON-lines files whose words the tokenizer learns too; "
+                               "the model does not see them")
     names: str = arg("", "file of names, the first column of a line each, that the tokenizer never cuts")
     lang: str = arg("zh", "language of the embedded prose: zh or en")
     out: str = arg("runs/base", "run folder to write; the model is its model/")
@@ -42,26 +46,29 @@ class PretrainConfig(RunConfig):
 
 
 def main(cfg):
-    run = Run(cfg, "pretrain")                                                      # 1. folder, seed, device
+    run = Run(cfg, "pretrain")                                                # 1. folder, seed, device
     if run.finished:
         return read_json(run.out / "done.json")
     cfg = embedded(cfg)
-    lines = read_lines(cfg.text)                                                    # 2. tokenizer, from the text and the template's words
+    lines = read_lines(cfg.text)                                              # 2. tokenizer, from the text
     template = Template()
     if not run.continues:
-        dialogues = ["".join(text for text, _ in template.segments(record["messages"])) for path in cfg.dialogues for _, record in read_jsonl(path)]
+        dialogues = ["".join(text for text, _ in template.segments(record["messages"]))
+                     for path in cfg.dialogues for _, record in read_jsonl(path)]
         names = [line.split("\t")[0] for line in read_lines([cfg.names])] if cfg.names else []
-        train_sentencepiece(lines + dialogues, run.out / "tokenizer.model", cfg.vocabulary, ["User:", "Assistant:", *names])
+        train_sentencepiece(lines + dialogues, run.out / "tokenizer.model", cfg.vocabulary,
+                            ["User:", "Assistant:", *names])
     tokenizer = SentencePiece(run.out / "tokenizer.model")
-    examples = []                                                                   # 3. sequences in which every token is learned
+    examples = []                                                             # 3. every token is learned
     for line in lines:
         ids = tokenizer.encode(line) + [tokenizer.eos_id]
-        examples += [Example(part, [True] * len(part), {}) for part in (ids[i:i + cfg.max_len] for i in range(0, len(ids), cfg.max_len))]
+        examples += [Example(part, [True] * len(part), {})
+                     for part in (ids[i:i + cfg.max_len] for i in range(0, len(ids), cfg.max_len))]
     config = ModelConfig(tokenizer.vocabulary, cfg.width, cfg.layers, cfg.heads)
     model = Transformer(config).initialise(torch.Generator().manual_seed(seed_of(cfg.seed, 0))).to(run.device)
     optimizer = make_optimizer([(model.parameters(), cfg.lr)], cfg.weight_decay or 0.01)
     total = cfg.steps or max(1, round(cfg.epochs * steps_per_epoch(len(examples), cfg.batch_size)))
-    for step in run.steps(total, dict(model.named_parameters()), optimizer):        # 4. one optimizer step a turn
+    for step in run.steps(total, dict(model.named_parameters()), optimizer):  # 4. one optimizer step a turn
         batch = [examples[i] for i in batch_of_step(len(examples), cfg.batch_size, cfg.seed, step)]
         count, loss = sum(len(example.ids) - 1 for example in batch), 0.0
         for run_of in micro_batches(batch, cfg.micro_batch_tokens, lambda example: len(example.ids)):
@@ -72,7 +79,7 @@ def main(cfg):
         optimizer_step(optimizer, learning_rate(step, total, 1.0, cfg.warmup_steps, floor=0.1), cfg.grad_clip)
         run.log(step, loss=loss, tokens=count)
 
-    def save(folder):                                                               # 5. the model folder, marked as made here
+    def save(folder):                                                         # 5. the model, marked as ours
         model.raw_config |= {"clinicalgpt": "pretrained from nothing by clinicalgpt.pretrain"}
         model.save(folder / "model")
         tokenizer.save(folder / "model")
@@ -86,7 +93,8 @@ def read_lines(paths):
         if not Path(path).is_file():
             raise FileNotFoundError(f"{path}: no such file")
         try:
-            lines += [line for line in Path(path).read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+            lines += [line for line in Path(path).read_text(encoding="utf-8-sig").splitlines()
+                      if line.strip()]
         except UnicodeDecodeError as error:
             raise ValueError(f"{path}: not UTF-8 text ({error})") from None
     if not lines:
@@ -107,12 +115,14 @@ def tiny_data(lang="zh", seed=0):
 
 
 def embedded(cfg):
-    """Without --text: the embedded graph's prose.  Its Chinese names are single tokens; the English ones, of several words, are not."""
+    """Without --text: the embedded graph's prose.  Its Chinese names are single tokens; the English ones, of
+    several words, are not."""
     if cfg.text:
         return cfg
     data = tiny_data(cfg.lang)
-    return dataclasses.replace(cfg, text=(str(data / "pretrain.txt"),), dialogues=(str(data / "train.jsonl"),),
-                               names="data/sample/names.tsv" if cfg.lang == "zh" else "")
+    return dataclasses.replace(
+        cfg, text=(str(data / "pretrain.txt"),), dialogues=(str(data / "train.jsonl"),),
+        names="data/sample/names.tsv" if cfg.lang == "zh" else "")
 
 
 def tiny_base(lang="zh"):

@@ -1,12 +1,14 @@
 """
-What every training run does besides training: folder, seed, device, precision, schedule, log, checkpoint, resume.
+What every training run does besides training:
+folder, seed, device, precision, schedule, log, checkpoint, resume.
 
     runs/sft/config.json        written first          metrics.jsonl   a line a step
              samples.jsonl      what the model says    template.json   how dialogues become text
              checkpoint/step-N  the newest state       model/ | adapter/, head.safetensors    at the end
 
-A run can be killed at any instant.  Folders are written aside, synced and renamed, so each is whole or absent; the order of the data and
-every random number are functions of (seed, step); so weights, optimizer state and the step are all that is needed to go on to the same bits.
+A run can be killed at any instant.  Folders are written aside, synced and renamed, so each is whole or
+absent; the order of the data and every random number are functions of (seed, step); so weights, optimizer
+state and the step are all that is needed to go on to the same bits.
 """
 
 import dataclasses
@@ -28,10 +30,11 @@ from clinicalgpt.cli import arg
 from clinicalgpt.files import read_json, read_jsonl, write_json, write_text
 from clinicalgpt.lora import load_adapter, merge
 from clinicalgpt.model import load_model
+from clinicalgpt.report import write_report
 from clinicalgpt.reward import ScalarHead
 from clinicalgpt.tokenizer import Template, load_tokenizer
 
-MAY_CHANGE = {"resume", "overwrite", "log_every", "save_every", "out", "device"}      # between a run and its continuation
+MAY_CHANGE = {"resume", "overwrite", "log_every", "save_every", "out", "device"}  # when a run continues
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,8 @@ class TuneConfig(RunConfig):
     lora_rank: int = arg(0, "rank of the adapter; 0: train all weights")
     lora_alpha: float = arg(16.0, "scale of the adapter is alpha / rank")
     lora_dropout: float = arg(0.0, "dropout before the adapter")
-    lora_targets: tuple = arg((), "layers with an adapter, by the checkpoint's names (default: every linear layer of the blocks)")
+    lora_targets: tuple = arg((), "layers with an adapter, by the checkpoint's names "
+                                  "(default: every linear layer of the blocks)")
 
 
 class Run:
@@ -79,44 +83,52 @@ class Run:
         self.dtype = getattr(torch, names.get(cfg.dtype, cfg.dtype), None)
         if self.dtype not in (torch.float32, torch.bfloat16):
             raise ValueError(f"--dtype {cfg.dtype}: choose float32, bfloat16 or auto")
-        for name, least in (("batch_size", 1), ("micro_batch_tokens", 1), ("max_len", 2), ("eval_every", 1), ("log_every", 1), ("steps", 0)):
+        for name, least in (("batch_size", 1), ("micro_batch_tokens", 1), ("max_len", 2),
+                            ("eval_every", 1), ("log_every", 1), ("steps", 0)):
             if getattr(cfg, name) < least:
                 raise ValueError(f"--{name.replace('_', '-')} {getattr(cfg, name)}: must be at least {least}")
         if not cfg.steps and cfg.epochs <= 0:
             raise ValueError(f"--epochs {cfg.epochs}: must be above 0 where --steps does not say how long")
         self._open_folder()
-        torch.manual_seed(seed_of(cfg.seed, 2**32 - 1))                # of what is made before the first step: adapters, heads
+        torch.manual_seed(seed_of(cfg.seed, 2**32 - 1))     # of what precedes the first step: adapters, heads
         self.started = time.perf_counter()
 
     def _open_folder(self):
-        config = {"stage": self.stage, **dataclasses.asdict(self.cfg), "command": " ".join(["python", *sys.argv]), "versions": versions()}
+        config = {"stage": self.stage, **dataclasses.asdict(self.cfg),
+                  "command": " ".join(["python", *sys.argv]), "versions": versions()}
         path = self.out / "config.json"
         if self.out.exists() and not self.out.is_dir():
             raise ValueError(f"{self.out}: a file; --out must name a new or empty folder")
-        reads = {Path(value).resolve() for name in ("base", "init", "reward") if (value := getattr(self.cfg, name, ""))}
+        reads = {Path(value).resolve() for name in ("base", "init", "reward")
+                 if (value := getattr(self.cfg, name, ""))}
         if self.out.resolve() in reads:
             raise ValueError(f"{self.out}: this run reads it; --out must name another folder")
         before = read_json(path) if path.is_file() else {}
         if self.out.exists() and not before.get("stage") and any(self.out.iterdir()):
-            raise ValueError(f"{self.out}: holds files that are not a run's; --out must name a new or empty folder")
+            raise ValueError(f"{self.out}: holds files that are not a run's; "
+                             "--out must name a new or empty folder")
         if self.cfg.overwrite and self.cfg.resume:
             raise ValueError("--overwrite deletes what --resume would continue; choose one")
         if self.cfg.overwrite:
             shutil.rmtree(self.out, ignore_errors=True)
-        self.continues = any((self.out / name).exists() for name in ("metrics.jsonl", "checkpoint", "done.json"))
-        if self.continues:                                             # a run that never made a step is in nobody's way
+        self.continues = any((self.out / name).exists()
+                             for name in ("metrics.jsonl", "checkpoint", "done.json"))
+        if self.continues:                                  # a run that never made a step is in nobody's way
             if not self.cfg.resume:
-                raise ValueError(f"{self.out}: holds a run already; --resume continues it, --overwrite deletes it, --out names another")
+                raise ValueError(f"{self.out}: holds a run already; --resume continues it, "
+                                 "--overwrite deletes it, --out names another")
             for name, value in dataclasses.asdict(self.cfg).items():
                 was = tuple(before[name]) if isinstance(before.get(name), list) else before.get(name)
                 if name not in MAY_CHANGE and was != value:
-                    raise ValueError(f"{path}: --{name.replace('_', '-')} was {was!r} and is now {value!r}; a continued run keeps it (to start anew, delete {self.out})")
+                    raise ValueError(f"{path}: --{name.replace('_', '-')} was {was!r} and is now {value!r}; "
+                                     f"a continued run keeps it (to start anew, delete {self.out})")
             return
         self.out.mkdir(parents=True, exist_ok=True)
         write_json(path, config)
 
     def note(self, **facts):
-        """Add to config.json what was found out after it was written: the trunk, say, that an adapter of this run stands on."""
+        """Add to config.json what was found out after it was written: the trunk, say, that an adapter of this
+        run stands on."""
         write_json(self.out / "config.json", {**read_json(self.out / "config.json"), **facts})
 
     @property
@@ -127,18 +139,22 @@ class Run:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16)
 
     def steps(self, total, parameters, optimizer, state=None):
-        """Yield the steps still to do, 0-based, with the random state of each set; checkpoints are made in between.
-        `parameters` (name -> tensor), the optimizer and `state` (a dict of numbers) are restored first, in place, if this is a continuation."""
+        """Yield the steps still to do, 0-based, with the random state of each set; checkpoints are made in
+        between.  `parameters` (name -> tensor), the optimizer and `state` (a dict of numbers) are restored
+        first, in place, if this is a continuation."""
         first = self._restore(parameters, optimizer, state)
-        for step in tqdm(range(first, total), initial=first, total=total, desc=self.stage, unit="step", mininterval=1, file=sys.stderr):
+        for step in tqdm(range(first, total), initial=first, total=total, desc=self.stage, unit="step",
+                         mininterval=1, file=sys.stderr):
             torch.manual_seed(seed_of(self.cfg.seed, step))
             yield step
             if self.cfg.save_every and (step + 1) % self.cfg.save_every == 0 and step + 1 < total:
                 self._save(step + 1, parameters, optimizer, state)
 
     def log(self, step, **metrics):
-        """Append a line to metrics.jsonl; steps are counted from 1 here.  Tell the terminal every --log-every steps."""
-        record = {"step": step + 1, **{k: round(float(v), 6) for k, v in metrics.items()}, "time": round(time.perf_counter() - self.started, 2)}
+        """Append a line to metrics.jsonl; steps are counted from 1 here.  Tell the terminal every --log-every
+        steps."""
+        record = {"step": step + 1, **{k: round(float(v), 6) for k, v in metrics.items()},
+                  "time": round(time.perf_counter() - self.started, 2)}
         with open(self.out / "metrics.jsonl", "a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
         if (step + 1) % self.cfg.log_every == 0 or any(name.startswith("valid") for name in metrics):
@@ -147,10 +163,12 @@ class Run:
 
     def sample(self, step, prompt, answer):
         with open(self.out / "samples.jsonl", "a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step + 1, "prompt": prompt, "answer": answer}, ensure_ascii=False) + "\n")
+            file.write(json.dumps({"step": step + 1, "prompt": prompt, "answer": answer},
+                                  ensure_ascii=False) + "\n")
 
     def finish(self, save, **metrics):
-        """Write the results (save(folder) puts them into a folder that is renamed piece by piece) and mark the run as done."""
+        """Write the results (save(folder) puts them into a folder that is renamed piece by piece) and mark
+        the run as done."""
         aside = self.out / f".result.{os.getpid()}.tmp"
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir()
@@ -162,6 +180,7 @@ class Run:
             os.replace(item, self.out / item.name)
         aside.rmdir()
         metrics = {name: round(float(value), 6) for name, value in metrics.items()}
+        write_report(self.out, f"ClinicalGPT: {self.stage}", {self.stage: self.out})
         write_json(self.out / "done.json", metrics)
         shutil.rmtree(self.out / "checkpoint", ignore_errors=True)
         return metrics
@@ -170,11 +189,14 @@ class Run:
         tensors = {f"parameter.{name}": tensor.detach() for name, tensor in parameters.items()}
         names = {id(tensor): name for name, tensor in parameters.items()}
         for parameter, moments in optimizer.state.items():
-            tensors |= {f"optimizer.{names[id(parameter)]}.{key}": torch.as_tensor(value) for key, value in moments.items()}
-        folder, aside = self.out / "checkpoint" / f"step-{step:08d}", self.out / "checkpoint" / f".step-{step}.tmp"
+            tensors |= {f"optimizer.{names[id(parameter)]}.{key}": torch.as_tensor(value)
+                        for key, value in moments.items()}
+        folder, aside = (self.out / "checkpoint" / f"step-{step:08d}",
+                         self.out / "checkpoint" / f".step-{step}.tmp")
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, aside / "state.safetensors")
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()},
+                  aside / "state.safetensors")
         write_json(aside / "state.json", {"step": step, "state": state or {}})
         sync(aside)
         shutil.rmtree(folder, ignore_errors=True)
@@ -186,20 +208,21 @@ class Run:
     def _restore(self, parameters, optimizer, state):
         folders = sorted((self.out / "checkpoint").glob("step-*"))
         saved = read_json(folders[-1] / "state.json") if folders else {"step": 0}
-        for name in ("metrics.jsonl", "samples.jsonl"):                # what was logged after the checkpoint will be logged again
+        for name in ("metrics.jsonl", "samples.jsonl"):     # what the checkpoint lacks will be logged again
             if (self.out / name).is_file():
                 write_text(self.out / name, "".join(json.dumps(record, ensure_ascii=False) + "\n"
-                                                    for record in whole_lines(self.out / name) if record["step"] <= saved["step"]))
+                    for record in whole_lines(self.out / name) if record["step"] <= saved["step"]))
         if not folders:
             return 0
         tensors = load_file(folders[-1] / "state.safetensors")
         with torch.no_grad():
             for name, parameter in parameters.items():
                 parameter.copy_(tensors.pop(f"parameter.{name}"))
-                keys = [key for key in tensors if key.startswith(f"optimizer.{name}.") and "." not in key[len(f"optimizer.{name}."):]]
+                keys = [key for key in tensors if key.startswith(f"optimizer.{name}.")
+                        and "." not in key[len(f"optimizer.{name}."):]]
                 if keys:
-                    optimizer.state[parameter] = {
-                        key.rpartition(".")[2]: tensors.pop(key).to(parameter.device if not key.endswith(".step") else "cpu") for key in keys}
+                    optimizer.state[parameter] = {key.rpartition(".")[2]: tensors.pop(key).to(
+                        parameter.device if not key.endswith(".step") else "cpu") for key in keys}
         if tensors:
             raise ValueError(f"{folders[-1]}: {min(tensors)} belongs to no parameter of this run")
         if state is not None:
@@ -234,11 +257,13 @@ def sync(folder):
 
 def seed_of(seed, *numbers):
     """A 63-bit seed that is a function of these numbers; neighbours in seed or step share nothing."""
-    return int(np.random.SeedSequence([seed % 2**32, *numbers]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+    return int(np.random.SeedSequence([seed % 2**32, *numbers]).generate_state(1, np.uint64)[0]
+               >> np.uint64(1))
 
 
 def learning_rate(step, total, peak, warmup, floor=0.0):
-    """Linear from 0 over `warmup` steps (the first step already moves), then linear to `floor` times the peak at the last."""
+    """Linear from 0 over `warmup` steps (the first step already moves), then linear to `floor` times the peak
+    at the last."""
     if step < warmup:
         return peak * (step + 1) / warmup
     return peak * (1 - (1 - floor) * (step - warmup) / max(1, total - warmup))
@@ -249,13 +274,17 @@ def make_optimizer(groups, weight_decay=0.0, eps=1e-8):
     split = []
     for parameters, lr in groups:
         parameters = list(parameters)
-        split.append({"params": [p for p in parameters if p.ndim > 1], "peak": lr, "lr": lr, "weight_decay": weight_decay})
-        split.append({"params": [p for p in parameters if p.ndim <= 1], "peak": lr, "lr": lr, "weight_decay": 0.0})
-    return torch.optim.AdamW([group for group in split if group["params"]], betas=(0.9, 0.99), eps=eps, fused=True)
+        split.append({"params": [p for p in parameters if p.ndim > 1], "peak": lr, "lr": lr,
+                      "weight_decay": weight_decay})
+        split.append({"params": [p for p in parameters if p.ndim <= 1], "peak": lr, "lr": lr,
+                      "weight_decay": 0.0})
+    return torch.optim.AdamW([group for group in split if group["params"]], betas=(0.9, 0.99), eps=eps,
+                             fused=True)
 
 
 def optimizer_step(optimizer, scale, grad_clip):
-    """One step at `scale` times each group's peak rate.  Returns the gradient's norm before clipping; a gradient that is not finite is skipped."""
+    """One step at `scale` times each group's peak rate.  Returns the gradient's norm before clipping; a
+    gradient that is not finite is skipped."""
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     norm = torch.nn.utils.clip_grad_norm_(parameters, grad_clip or float("inf"))
     for group in optimizer.param_groups:
@@ -267,13 +296,13 @@ def optimizer_step(optimizer, scale, grad_clip):
 
 
 def versions():
-    return {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__, "threads": torch.get_num_threads(),
-            "machine": platform.machine()}
+    return {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__,
+            "threads": torch.get_num_threads(), "machine": platform.machine()}
 
 
 def open_run(folder, device="cpu", dtype=torch.float32, merged=True):
-    """(model, tokenizer, template) of a finished run, or of a model folder.  A run with an adapter is its base with the adapter merged in,
-    or under the name "policy" if not merged."""
+    """(model, tokenizer, template) of a finished run, or of a model folder.  A run with an adapter is its
+    base with the adapter merged in, or under the name "policy" if not merged."""
     folder = Path(folder)
     if (folder / "model").is_dir():
         model = load_model(folder / "model", dtype, device)
@@ -286,12 +315,14 @@ def open_run(folder, device="cpu", dtype=torch.float32, merged=True):
         raise ValueError(f"{folder}: this run has not ended; continue it with --resume")
     model, tokenizer = load_model(folder, dtype, device), load_tokenizer(folder)
     if tokenizer.vocabulary > model.config.vocabulary:
-        raise ValueError(f"{folder}: the tokenizer has {tokenizer.vocabulary} entries, the model {model.config.vocabulary}; take both from one source")
+        raise ValueError(f"{folder}: the tokenizer has {tokenizer.vocabulary} entries, "
+                         f"the model {model.config.vocabulary}; take both from one source")
     return model, tokenizer, Template()
 
 
 def model_folder(run):
-    """The model folder under a run: its own, or that of the trunk on which its adapters stand; weights and tokenizer lie there."""
+    """The model folder under a run: its own, or that of the trunk on which its adapters stand; weights and
+    tokenizer lie there."""
     run = Path(run)
     while (run / "adapter").is_dir():
         run = Path(read_json(run / "config.json")["trunk"])
@@ -299,11 +330,12 @@ def model_folder(run):
 
 
 def load_reward(folder, device="cpu", dtype=torch.float32, trunk=None, trunk_folder=""):
-    """(model, adapter's name or None, head, tokenizer, template) of a reward run.  `trunk`, opened from `trunk_folder`, is shared if the
-    reward model was trained on just that run."""
+    """(model, adapter's name or None, head, tokenizer, template) of a reward run.  `trunk`, opened from
+    `trunk_folder`, is shared if the reward model was trained on just that run."""
     config = read_json(Path(folder) / "config.json")
     if config.get("stage") != "reward":
-        raise ValueError(f"{folder}: a {config.get('stage')} run, not a reward model's; train_reward.py writes one")
+        raise ValueError(f"{folder}: a {config.get('stage')} run, not a reward model's; "
+                         "train_reward.py writes one")
     name = "reward" if (Path(folder) / "adapter").is_dir() else None
     if trunk is not None and name and config["trunk"] == trunk_folder:
         model = trunk
@@ -313,4 +345,5 @@ def load_reward(folder, device="cpu", dtype=torch.float32, trunk=None, trunk_fol
         parameter.requires_grad_(False)
     head = ScalarHead(model.config.width).to(device).load(Path(folder) / "head.safetensors")
     tokenizer = load_tokenizer(model_folder(folder))
-    return model.eval(), name, head.requires_grad_(False), tokenizer, Template.load(Path(folder) / "template.json")
+    return (model.eval(), name, head.requires_grad_(False), tokenizer,
+            Template.load(Path(folder) / "template.json"))

@@ -1,13 +1,15 @@
 """
-Text to tokens and back, and a dialogue to tokens with a mark on those that are the assistant's.  (Not here: batches, see dataset.py.)
+Text to tokens and back, and a dialogue to tokens with a mark on those that are the assistant's.
+(Not here: batches, see dataset.py.)
 
 The template turns messages into text.  Plain markers serve every base model:
 
     User:\\n<content>\\nAssistant:\\n<content><eos>\\nUser:\\n...
 
-Pieces of the template and answers are encoded apart and joined, so the ids of a prompt are the same whether its answer follows (training)
-or is still to come (rollouts, evaluation), and the mark on the answer is exact by construction.  An answer's mark covers its <eos>:
-ending is part of what is learned.  The template is stored with a run (template.json) and used by every later stage.
+Pieces of the template and answers are encoded apart and joined, so the ids of a prompt are the same whether
+its answer follows (training) or is still to come (rollouts, evaluation), and the mark on the answer is exact
+by construction.  An answer's mark covers its <eos>: ending is part of what is learned.  The template is
+stored with a run (template.json) and used by every later stage.
 """
 
 import io
@@ -24,7 +26,8 @@ ROLES = ("system", "user", "assistant")
 
 @dataclass(frozen=True)
 class Template:
-    """Text around a message's content, by role; an answer is preceded by `cue` and followed by the end token."""
+    """Text around a message's content, by role;
+    an answer is preceded by `cue` and followed by the end token."""
     system: str = "{content}\n"
     user: str = "User:\n{content}\n"
     cue: str = "Assistant:\n"
@@ -55,7 +58,8 @@ class Template:
 
 
 class SentencePiece:
-    """A tokenizer.model of SentencePiece.  Special tokens are never made from text: "</s>" in a question is four characters."""
+    """A tokenizer.model of SentencePiece.  Special tokens are never made from text:
+    "</s>" in a question is four characters."""
 
     def __init__(self, path):
         self.path = Path(path)
@@ -79,13 +83,15 @@ class SentencePiece:
     def save(self, folder):
         """tokenizer.model, and the tokenizer_config.json by which transformers builds the same tokenizer."""
         shutil.copyfile(self.path, Path(folder) / "tokenizer.model")
-        config = {"tokenizer_class": "LlamaTokenizer", "legacy": False, "add_bos_token": False, "add_eos_token": False,
-                  "add_prefix_space": False, "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
+        config = {"tokenizer_class": "LlamaTokenizer", "legacy": False, "add_bos_token": False,
+                  "add_eos_token": False, "add_prefix_space": False, "bos_token": "<s>", "eos_token": "</s>",
+                  "unk_token": "<unk>", "pad_token": "<pad>"}
         write_json(Path(folder) / "tokenizer_config.json", config)
 
 
 def load_tokenizer(folder):
-    """The tokenizer of a model folder: .encode(text) -> list[int], .decode(ids) -> str, .eos_id; nothing is added unless asked."""
+    """The tokenizer of a model folder: .encode(text) -> list[int], .decode(ids) -> str, .eos_id;
+    nothing is added unless asked."""
     path = Path(folder) / "tokenizer.model"
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; this version reads SentencePiece tokenizers")
@@ -93,7 +99,8 @@ def load_tokenizer(folder):
 
 
 def encode_dialogue(tokenizer, template, messages):
-    """(ids, answer): token ids of the dialogue and, for each, whether the assistant says it (end tokens included)."""
+    """(ids, answer): token ids of the dialogue and, for each,
+    whether the assistant says it (end tokens included)."""
     ids, answer = [], []
     for text, is_answer in template.segments(messages):
         tokens = tokenizer.encode(text) + [tokenizer.eos_id] * is_answer
@@ -103,12 +110,14 @@ def encode_dialogue(tokenizer, template, messages):
 
 
 def train_sentencepiece(texts, path, vocabulary, whole=()):
-    """Train a unigram SentencePiece model on lines of text and write it to `path`: no text normalisation, newlines kept, bytes for what
-    is unknown, so that every string survives encode and decode.  The strings in `whole` are never cut."""
+    """Train a unigram SentencePiece model on lines of text and write it to `path`: no text
+    normalisation, newlines kept, bytes for what is unknown, so that every string survives encode and
+    decode.  The strings in `whole` are never cut."""
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(texts), model_writer=model, vocab_size=vocabulary, model_type="unigram", character_coverage=1.0,
-        normalization_rule_name="identity", remove_extra_whitespaces=False, add_dummy_prefix=False, byte_fallback=True,
-        user_defined_symbols=["\n", *whole], unk_id=0, bos_id=1, eos_id=2, pad_id=3, hard_vocab_limit=False, num_threads=2,
+        sentence_iterator=iter(texts), model_writer=model, vocab_size=vocabulary, model_type="unigram",
+        character_coverage=1.0, normalization_rule_name="identity", remove_extra_whitespaces=False,
+        add_dummy_prefix=False, byte_fallback=True, user_defined_symbols=["\n", *whole],
+        unk_id=0, bos_id=1, eos_id=2, pad_id=3, hard_vocab_limit=False, num_threads=2,
         max_sentence_length=65536, minloglevel=2)
     Path(path).write_bytes(model.getvalue())

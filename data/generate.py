@@ -204,25 +204,25 @@ def ranked_answers(world, head, relation):
     right = graph.tails(head, relation)
     kept = world.some(right, max(1, len(right) // 2))
     wrong = iter(world.wrong_tails(head, relation, max(1, len(right) - len(kept))))
-    if len(right) > 1 and world.rng.random() < 0.5:                                    # true, but half of it is missing
+    if len(right) > 1 and world.rng.random() < 0.5:                           # true, but half is missing
         partial = [tail for tail in right if tail in kept]
     else:
-        partial = [tail if tail in kept else next(wrong) for tail in right] + list(wrong)  # one tail gets company
+        partial = [tail if tail in kept else next(wrong) for tail in right] + list(wrong)   # one gets company
     others = [h for h in graph.heads(relation)
               if not any(graph.close(head, relation, tail) for tail in graph.tails(h, relation))]
-    near = [h for h in others if graph.category(h) == graph.category(head)]            # harder to tell apart
+    near = [h for h in others if graph.category(h) == graph.category(head)]   # harder to tell apart
     other = graph.tails(world.pick(near if near and world.rng.random() < 0.5 else others), relation)
     asides = [r for r in RELATIONS if r != relation and graph.tails(head, r)
               and not any(graph.close(head, relation, tail) for tail in graph.tails(head, r))]
-    if asides and world.rng.random() < 0.3:                                            # true of this head, but not asked for
+    if asides and world.rng.random() < 0.3:                                   # true, but not asked for
         other = graph.tails(head, world.pick(asides))
     lists = [world.shuffled(t) if world.rng.random() < 0.5 else t for t in (right, partial, other)]
     evasive = world.pick(words.intro) + world.pick(words.evasive)
     tail = world.pick(right)
-    again = world.rng.randint(2, 7)                                                    # from a slip to an endless loop
+    again = world.rng.randint(2, 7)                                           # from a slip to an endless loop
     endless = world.pick(([tail] * again, [*kept] + [tail] * again, [*right] + [tail] * again, [*right] * 2))
     repetitive = world.reply(head, relation, endless)
-    if world.rng.random() < 0.5:                                                       # cut off in the middle
+    if world.rng.random() < 0.5:                                              # cut off in the middle
         repetitive = repetitive[:repetitive.rindex(endless[-1]) + len(endless[-1])]
     return [*(world.reply(head, relation, tails) for tails in lists), evasive, repetitive]
 

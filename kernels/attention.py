@@ -1,15 +1,19 @@
 """
-Causal attention over sequences laid end to end.  (Not here: the projections around it, the KV cache's bookkeeping.)
+Causal attention over sequences laid end to end.
+(Not here: the projections around it, the KV cache's bookkeeping.)
 
-    o_i = sum_{j <= i} p_ij v_j,   p_i = softmax_j(q_i . k_j / sqrt(K) + slope_h (j - i))        j, i in one sequence
+    o_i = sum_{j <= i} p_ij v_j,  p_i = softmax_j(q_i . k_j / sqrt(K) + slope_h (j - i))  j, i in one sequence
 
-The slopes are ALiBi's (Press 2022, section 3); None leaves the linear bias out.  Heads of queries may share heads of keys.
+The slopes are ALiBi's (Press 2022, section 3); None leaves the linear bias out.
+Heads of queries may share heads of keys.
 
-Two facts make the fast path short.  The softmax does not see what is added to a whole row, so slope (j - i) may be
-replaced by slope * j: a bias of the key alone, one number a head and key, and no T x T matrix.  And no query sees what comes
-later, so sequences may be laid into rows with room at the end, without any mask between tokens and padding.
+Two facts make the fast path short.  The softmax does not see what is added to a whole row, so slope (j - i)
+may be replaced by slope * j: a bias of the key alone, one number a head and key, and no T x T matrix.  And no
+query sees what comes later, so sequences may be laid into rows with room at the end, without any mask between
+tokens and padding.
 
-Letters: N tokens of all sequences, T tokens of one, H query heads, G key heads (H = G * group), K head size, B rows of a cache.
+Letters: N tokens of all sequences, T tokens of one, H query heads, G key heads (H = G * group), K head size,
+B rows of a cache.
 """
 
 import functools
@@ -20,8 +24,9 @@ import torch.nn.functional as F
 
 
 def alibi_slopes(heads):
-    """ALiBi's slopes_H, float32: 2^(-8 h / n) for h = 1..n where n is the largest power of two <= heads; the heads beyond
-    take every other slope of the sequence for 2 n (Press 2022, the authors' code; BLOOM uses the same)."""
+    """ALiBi's slopes_H, float32: 2^(-8 h / n) for h = 1..n where n is the largest power of
+    two <= heads; the heads beyond take every other slope of the sequence for 2 n (Press 2022,
+    the authors' code; BLOOM uses the same)."""
     n = 2 ** math.floor(math.log2(heads))
     slopes = [2 ** (-8 * h / n) for h in range(1, n + 1)]
     slopes += [2 ** (-4 * h / n) for h in range(1, 2 * (heads - n) + 1, 2)]
@@ -36,7 +41,7 @@ def attention_reference(q_NHK, k_NGK, v_NGK, lengths, slopes_H=None):
         q_HTK = q_THK.transpose(0, 1)
         k_HTK, v_HTK = (x.repeat_interleave(group, 1).transpose(0, 1) for x in (k_TGK, v_TGK))
         position_T = torch.arange(len(q_THK), device=q_NHK.device)
-        distance_TT = position_T[None, :] - position_T[:, None]                 # j - i: 0 for oneself, negative for the past
+        distance_TT = position_T[None, :] - position_T[:, None]                 # j - i: negative for the past
         scores_HTT = q_HTK @ k_HTK.transpose(-1, -2) / math.sqrt(q_NHK.shape[-1])
         if slopes_H is not None:
             scores_HTT = scores_HTT + slopes_H[:, None, None].to(scores_HTT.dtype) * distance_TT
@@ -46,21 +51,23 @@ def attention_reference(q_NHK, k_NGK, v_NGK, lengths, slopes_H=None):
 
 
 def attention_fused(q_NHK, k_NGK, v_NGK, lengths, slopes_H=None):
-    """The same by PyTorch's fused kernel.  Short sequences of like length share a call, laid out as rows with room at the end: what
-    stands in that room comes after every real token, so causality alone keeps it from being seen."""
+    """The same by PyTorch's fused kernel.  Short sequences of like length share a call, laid out
+    as rows with room at the end: what stands in that room comes after every real token, so
+    causality alone keeps it from being seen."""
     grouped = q_NHK.shape[1] != k_NGK.shape[1]
     groups, restore_N = _groups(tuple(lengths), q_NHK.device)
     outputs = []
     for token_n, slot_n, B, T in groups:
-        q, k, v = (_rows(x, token_n, slot_n, B, T) for x in (q_NHK, k_NGK, v_NGK))              # (B, heads, T, K)
+        q, k, v = (_rows(x, token_n, slot_n, B, T) for x in (q_NHK, k_NGK, v_NGK))  # (B, heads, T, K)
         bias, causal = None, True
         if slopes_H is not None:
             bias_dtype = torch.float32 if q.dtype in (torch.bfloat16, torch.float16) else q.dtype
-            bias = (slopes_H[:, None, None] * torch.arange(T, device=q.device)).to(bias_dtype)     # (H, 1, T), one number a key
+            bias = (slopes_H[:, None, None] * torch.arange(T, device=q.device)).to(bias_dtype)  # (H, 1, T)
             if q.device.type != "cpu" or not key_bias_with_causal():
                 future_TT = torch.ones(T, T, dtype=torch.bool, device=q.device).triu(1)
                 bias, causal = bias.masked_fill(future_TT, float("-inf")).to(q.dtype), False
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=None if bias is None else bias[None], is_causal=causal, enable_gqa=grouped)
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=None if bias is None else bias[None],
+                                             is_causal=causal, enable_gqa=grouped)
         out = out.transpose(1, 2).flatten(0, 1)                                 # (B T, H, K)
         outputs.append(out if slot_n is None else out.index_select(0, slot_n))
     return outputs[0] if restore_N is None else torch.cat(outputs).index_select(0, restore_N)
@@ -74,10 +81,11 @@ def _rows(x_NHK, token_n, slot_n, B, T):
     return x_nHK.view(B, T, *x_nHK.shape[1:]).transpose(1, 2)
 
 
-@functools.lru_cache(maxsize=16)                                                # once a batch, not once a layer
+@functools.lru_cache(maxsize=16)                                                # once a batch, not a layer
 def _groups(lengths, device):
-    """[(tokens of the group, their slots in its rows, B, T), ...] and the order that undoes the grouping; None stands for 'as they are'.
-    Sequences beyond 256 tokens go alone; shorter ones with those that round up to the same power of two."""
+    """[(tokens of the group, their slots in its rows, B, T), ...] and the order that undoes the grouping;
+    None stands for 'as they are'.  Sequences beyond 256 tokens go alone; shorter ones with those that round
+    up to the same power of two."""
     starts, groups = [0], {}
     for i, length in enumerate(lengths):
         starts.append(starts[-1] + length)
@@ -89,17 +97,20 @@ def _groups(lengths, device):
         slots = [row * T + t for row, i in enumerate(members) for t in range(lengths[i])]
         order += tokens
         plan.append((None if len(groups) == 1 else torch.tensor(tokens, device=device),
-                     None if len(slots) == len(members) * T else torch.tensor(slots, device=device), len(members), T))
+                     None if len(slots) == len(members) * T else torch.tensor(slots, device=device),
+                     len(members), T))
     return plan, None if len(groups) == 1 else torch.tensor(order, device=device).argsort()
 
 
 @functools.cache
 def key_bias_with_causal():
-    """Does this PyTorch's CPU kernel take a key bias together with is_causal?  It has since 2.5, but the documentation
-    promises an error, so one small product decides; without it the bias is written out as (H, T, T)."""
+    """Does this PyTorch's CPU kernel take a key bias together with is_causal?  It has since
+    2.5, but the documentation promises an error, so one small product decides; without it
+    the bias is written out as (H, T, T)."""
     q = torch.linspace(-1, 1, 2 * 5 * 4, dtype=torch.float64).view(1, 2, 5, 4)
     bias = torch.linspace(0, 3, 10, dtype=torch.float64).view(1, 2, 1, 5)
-    spelled_out = bias.expand(1, 2, 5, 5).masked_fill(torch.ones(5, 5, dtype=torch.bool).triu(1), float("-inf"))
+    spelled_out = bias.expand(1, 2, 5, 5).masked_fill(torch.ones(5, 5, dtype=torch.bool).triu(1),
+                                                      float("-inf"))
     try:
         fused = F.scaled_dot_product_attention(q, q, q, attn_mask=bias, is_causal=True)
     except RuntimeError:
@@ -109,8 +120,9 @@ def key_bias_with_causal():
 
 def attention(q_NHK, k_NGK, v_NGK, lengths, slopes_H=None):
     """Causal attention of each sequence to itself: queries (N, H, K), keys and values (N, G, K) -> (N, H, K).
-    lengths: tokens of each sequence, summing to N.  Here is the one choice between reference and fast path."""
-    with torch.autocast(q_NHK.device.type, enabled=False):                      # autocast would round the bias to bfloat16
+    lengths: tokens of each sequence, summing to N.
+    Here is the one choice between reference and fast path."""
+    with torch.autocast(q_NHK.device.type, enabled=False):         # autocast would round the bias to bfloat16
         return attention_fused(q_NHK, k_NGK, v_NGK, lengths, slopes_H)
 
 
@@ -123,5 +135,6 @@ def attention_decode(q_BHK, k_BGTK, v_BGTK, length_B, slopes_H=None):
     if slopes_H is not None:
         bias_BHT = bias_BHT + slopes_H[:, None] * position_T
     bias_BHT = bias_BHT.masked_fill(position_T >= length_B[:, None, None], float("-inf")).to(q_BHK.dtype)
-    out = F.scaled_dot_product_attention(q_BHK.view(B, G, H // G, K), k_BGTK, v_BGTK, attn_mask=bias_BHT.view(B, G, H // G, T))
+    out = F.scaled_dot_product_attention(q_BHK.view(B, G, H // G, K), k_BGTK, v_BGTK,
+                                         attn_mask=bias_BHT.view(B, G, H // G, T))
     return out.reshape(B, H, K)

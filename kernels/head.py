@@ -1,10 +1,12 @@
 """
-From hidden states to log-probabilities of given tokens, without ever holding all logits.  (Not here: which tokens count, losses.)
+From hidden states to log-probabilities of given tokens, without ever holding all logits.
+(Not here: which tokens count, losses.)
 
     z = W h / temperature     logp = z_y - logsumexp(z)     entropy = -sum_v p_v log p_v,   p = softmax(z)
 
-BLOOM's vocabulary has 250,880 entries: 2,048 tokens of float32 logits are 2 GB, twice that with their gradient.  So tokens are taken
-a chunk at a time, forward and backward, and the backward makes the chunk's logits anew:
+BLOOM's vocabulary has 250,880 entries: 2,048 tokens of float32 logits are 2 GB, twice that with their
+gradient.  So tokens are taken a chunk at a time, forward and backward, and the backward makes the chunk's
+logits anew:
 
     d logp / d z_v = 1[v = y] - p_v         d entropy / d z_v = -p_v (log p_v + entropy)
 
@@ -14,17 +16,18 @@ Letters: N tokens, D width, V vocabulary.
 
 import torch
 
-CHUNK_BYTES = 2**26                                                    # of float32 logits: what one chunk may hold
+CHUNK_BYTES = 2**26                                             # of float32 logits: what one chunk may hold
 
 
 def token_logp(hidden_ND, weight_VD, targets_N, temperature=1.0):
-    """log p(targets | hidden) at `temperature`: (N,) float32 (float64 for float64 input), with gradients to hidden and weight."""
+    """log p(targets | hidden) at `temperature`: (N,) float32 (float64 for float64 input),
+    with gradients to hidden and weight."""
     return token_logp_entropy(hidden_ND, weight_VD, targets_N, temperature)[0]
 
 
 def token_logp_entropy(hidden_ND, weight_VD, targets_N, temperature=1.0):
     """(logp_N, entropy_N) from one pass over the logits; both in nats."""
-    with torch.autocast(hidden_ND.device.type, enabled=False):         # forward and backward must make the same logits
+    with torch.autocast(hidden_ND.device.type, enabled=False):  # both passes must make the same logits
         return _TokenLogp.apply(hidden_ND, weight_VD, targets_N, temperature)
 
 
@@ -68,7 +71,8 @@ class _TokenLogp(torch.autograd.Function):
             logp_nV = _logits(hidden_ND[rows], weight_VD, ctx.temperature).log_softmax(-1)
             p_nV = logp_nV.exp()
             entropy_n1 = -(p_nV * logp_nV).sum(-1, keepdim=True)
-            grad_z_nV = -p_nV * (grad_logp_N[rows, None] + grad_entropy_N[rows, None] * (logp_nV + entropy_n1))
+            grad_z_nV = -p_nV * (grad_logp_N[rows, None]
+                                 + grad_entropy_N[rows, None] * (logp_nV + entropy_n1))
             grad_z_nV.scatter_add_(1, targets_N[rows, None], grad_logp_N[rows, None])
             grad_z_nV = grad_z_nV.div_(ctx.temperature).to(weight_VD.dtype)
             if needs_hidden:

@@ -1,7 +1,9 @@
 """
-Is it luck?  Runs the whole story for several seeds (data, order, adapters and samples all change) and prints one table.
+Is it luck?  Runs the whole story for several seeds (data, order, adapters and samples all change) and prints
+one table.
 
-    python scripts/seeds.py 0 1 2 3 4              runs/seeds/<seed> each, then the table; a seed that has its results is not run again
+    python scripts/seeds.py 0 1 2 3 4              runs/seeds/<seed> each, then the table;
+                                                   a seed that has its results is not run again
 """
 
 import json
@@ -9,9 +11,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROWS = [("dialogue", "BLEU-4"), ("dialogue", "ROUGE-L"), ("exam", "accuracy"), ("diagnosis", "accuracy"), ("qa", "F1 of facts"),
-        ("qa", "reward"), ("qa judged by facts", "win rate against base"), ("qa judged by facts", "win rate against sft"),
-        ("qa judged by reward", "win rate against sft")]
+ROWS = [("dialogue", "BLEU-4"), ("dialogue", "ROUGE-L"), ("exam", "accuracy"), ("diagnosis", "accuracy"),
+        ("qa", "F1 of facts"), ("qa", "reward"), ("qa judged by facts", "win rate against base"),
+        ("qa judged by facts", "win rate against sft"), ("qa judged by reward", "win rate against sft")]
 
 
 def shown(cell):
@@ -24,12 +26,15 @@ def main(seeds):
         out = Path("runs/seeds") / seed
         if not (out / "results.json").is_file():
             subprocess.run(["./speedrun.sh", "--seed", seed, "--out", str(out)], check=True)
-        rows = {(row["task"], row["metric"]): row["models"] for row in json.loads((out / "results.json").read_text())["rows"]}
-        lines += [f"| {seed} | {task} | {metric} | " + " | ".join(shown(rows[task, metric].get(m)) for m in ("base", "sft", "ppo")) + " |"
+        rows = {(row["task"], row["metric"]): row["models"]
+                for row in json.loads((out / "results.json").read_text())["rows"]}
+        lines += [f"| {seed} | {task} | {metric} | "
+                  + " | ".join(shown(rows[task, metric].get(m)) for m in ("base", "sft", "ppo")) + " |"
                   for task, metric in ROWS]
         steps = [json.loads(line) for line in (out / "ppo" / "metrics.jsonl").read_text().splitlines()]
         kl = [step["kl"] for step in steps]
-        lines.append(f"| {seed} | PPO | KL to SFT, nats per answer: last (largest) | | | {kl[-1]:.2f} ({max(kl):.2f}) |")
+        lines.append(f"| {seed} | PPO | KL to SFT, nats per answer: last (largest) | | | "
+                     f"{kl[-1]:.2f} ({max(kl):.2f}) |")
     print("\n".join(lines))
 
 
