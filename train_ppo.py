@@ -159,7 +159,7 @@ def build(cfg, run):
     else:
         add_lora(judge, "value", cfg.lora_rank, cfg.lora_alpha, 0.0, cfg.lora_targets)
     value_head = copy.deepcopy(reward_head).requires_grad_(True)
-    return (Roles(trunk.eval(), judge.eval(), reward, reward_head, value_head),  # no role has dropout
+    return (Roles(trunk.eval(), judge.eval(), reward, reward_head, value_head),  # eval: dropout is off
             tokenizer, template)
 
 
@@ -258,14 +258,15 @@ def update(roles, rollouts, optimizer, step, cfg, run):
                                       lambda i: len(rollouts.examples[i].ids)):
                 losses, ratio_gap = backward(roles, rollouts, part, count, step >= cfg.value_warmup, cfg, run)
                 sums = {k: sums.get(k, 0.0) + v.item() for k, v in losses.items()}
-                if epoch == turn == 0:                                  # before any update the ratio must be 1
+                if epoch == turn == 0:                      # before any update the ratio must be 1
                     ratio_gaps.append(ratio_gap)
             tokens += count.item()
             optimizer_step(optimizer, scale, cfg.grad_clip)
     bound = 1e-3 if run.dtype == torch.float32 else 0.1
     first_ratio_gap = torch.stack(ratio_gaps).max().item()
-    if not first_ratio_gap <= bound:                                    # nan is not 1 either
-        raise ValueError(f"the first PPO ratio is off 1 by {first_ratio_gap:.2g} (bound {bound}): rollout and training disagree")
+    if not first_ratio_gap <= bound:                       # nan is not 1 either
+        raise ValueError(f"the first PPO ratio is off 1 by {first_ratio_gap:.2g} (bound {bound}): "
+                         "rollout and training disagree")
     return {k: v / tokens for k, v in sums.items()} | {"first_ratio_gap": first_ratio_gap}
 
 

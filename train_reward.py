@@ -60,7 +60,7 @@ def main(cfg):
                | {f"head.{path}": p for path, p in head.named_parameters()})
     optimizer = make_optimizer([(trained.values(), cfg.lr)], cfg.weight_decay)
     data, valid = files_of(cfg, "preferences_train", "preferences_valid")
-    train, too_long = load_preferences(data, tokenizer, template, cfg.max_len)  # 3. data, an item a prompt
+    train, too_long = load_preferences(data, tokenizer, template, cfg.max_len)  # 3. prompts with answers
     held_out = load_preferences(valid, tokenizer, template, cfg.max_len)[0] if valid else []
     total = cfg.steps or max(1, round(cfg.epochs * steps_per_epoch(len(train), cfg.batch_size)))
     print(f"reward: {len(train)} prompts with ranked answers ({too_long} too long left out), {total} steps")

@@ -34,7 +34,7 @@ from clinicalgpt.report import write_report
 from clinicalgpt.reward import ScalarHead
 from clinicalgpt.tokenizer import Template, load_tokenizer
 
-MAY_CHANGE = {"resume", "overwrite", "log_every", "save_every", "out", "device"}  # when a run continues
+MAY_CHANGE = {"resume", "overwrite", "log_every", "save_every", "out", "device"}  # in a continuation
 
 
 @dataclass(frozen=True)
