@@ -103,8 +103,8 @@ def forum_answer(world, head, relation):
 
 
 def qa_records(world, count, test=False):
-    """Half of the test asks for pairs that no training question asks for, half for others in unseen words."""
-    unseen = count // 2 if test else 0
+    """A quarter of the test asks for pairs that no training question asks for; the rest, in new words."""
+    unseen = count // 4 if test else 0
     pairs = rounds(world.rng, world.test_pairs, unseen) + rounds(world.rng, world.train_pairs, count - unseen)
     for head, relation in pairs:
         question, tails = world.question(head, relation, test), world.graph.tails(head, relation)
@@ -133,9 +133,10 @@ def ranked_answers(world, head, relation):
         other = graph.tails(head, world.pick(asides))
     lists = [world.shuffled(t) if world.rng.random() < 0.5 else t for t in (right, partial, other)]
     evasive = world.pick(words.intro) + world.pick(words.evasive)
-    tail = world.pick(right)
+    said = world.pick((right, right, partial, other))
+    tail = world.pick(said)
     again = world.rng.randint(2, 7)                                           # from a slip to an endless loop
-    endless = world.pick(([tail] * again, [*kept] + [tail] * again, [*right] + [tail] * again, [*right] * 2))
+    endless = world.pick(([tail] * again, [*said[:2]] + [tail] * again, [*said] + [tail] * again, [*said] * 2))
     repetitive = world.reply(head, relation, endless)
     if world.rng.random() < 0.5:                                              # cut off in the middle
         repetitive = repetitive[:repetitive.rindex(endless[-1]) + len(endless[-1])]
