@@ -136,7 +136,8 @@ def ranked_answers(world, head, relation):
     said = world.pick((right, right, partial, other))
     tail = world.pick(said)
     again = world.rng.randint(2, 7)                                           # from a slip to an endless loop
-    endless = world.pick(([tail] * again, [*said[:2]] + [tail] * again, [*said] + [tail] * again, [*said] * 2))
+    endless = [tail] * again
+    endless = world.pick((endless, [*said[:2], *endless], [*said, *endless], [*said] * 2))
     repetitive = world.reply(head, relation, endless)
     if world.rng.random() < 0.5:                                              # cut off in the middle
         repetitive = repetitive[:repetitive.rindex(endless[-1]) + len(endless[-1])]
