@@ -106,6 +106,7 @@ def test_exams_have_one_right_option(written):
 
 def test_ranked_answers_are_what_they_are_called(written):
     _, graph, files, _ = written
+    said = {tail for relation in RELATIONS for tail in graph.tail_vocabulary(relation)}
     for record in files["preferences_train"]:
         right, partial, other, evasive, repetitive = record["answers"]
         tails, head = graph.tails(*pair(record)), record["meta"]["head"]
@@ -113,8 +114,8 @@ def test_ranked_answers_are_what_they_are_called(written):
         assert all(tail in right for tail in tails)
         assert 0 < sum(tail in partial for tail in tails) <= max(1, len(tails) // 2)
         assert head in other and not any(tail in other.replace(head, "") + evasive for tail in tails)
-        assert any(tail in other for tail in graph.tail_vocabulary(record["meta"]["relation"]))
-        assert max(repetitive.count(tail) for tail in tails) > 2
+        assert any(tail in other for tail in said)
+        assert max(repetitive.count(tail) for tail in said) >= 2
 
 
 def test_both_languages_have_as_many_wordings():
