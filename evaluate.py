@@ -1,6 +1,6 @@
 """
 The paper's four evaluations, for any number of models side by side.
-Everything is greedy and every number has a 95 % interval.
+Everything is greedy; numbers come with 95 % intervals where there is one.
 
     dialogue     one reply to each doctor's turn, given the true history    BLEU-1..4, GLEU, ROUGE, distinct
     exam         the option whose answer is likeliest, by category          accuracy; also of answers written
@@ -25,7 +25,7 @@ from clinicalgpt.dataset import check_messages
 from clinicalgpt.files import read_json, read_jsonl, write_json, write_jsonl
 from clinicalgpt.metrics import SIGNATURE
 from clinicalgpt.pretrain import tiny_base, tiny_data
-from clinicalgpt.report import markdown_table, write_report
+from clinicalgpt.report import results_section, write_report
 from clinicalgpt.run import device_of, load_reward, open_run, versions
 from clinicalgpt.tasks import ANSWER, MEASURE, TASKS, Speaker, cell, judge_qa
 from data.knowledge_graph import read_graph
@@ -47,7 +47,7 @@ class EvalConfig:
     seed: int = arg(0, "seed of the embedded records")
     device: str = arg("auto", "cpu, cuda or auto")
     dtype: str = arg("auto", "float32, bfloat16 or auto (bfloat16 on cuda)")
-    batch_size: int = arg(128, "answers generated together")
+    batch_size: int = arg(64, "answers generated together")
     micro_batch_tokens: int = arg(16384, "tokens scored together")
     max_len: int = arg(1024, "tokens of a prompt; the oldest beyond are cut")
     max_new_tokens: int = arg(64, "tokens of an answer")
@@ -95,8 +95,7 @@ def main(cfg):
                                         for r, a in zip(records[task], answers[name][task])))
     runs = training_runs(folders, cfg.reward)
     write_report(out, cfg.title, runs, rows, samples(records, answers), facts(cfg, runs))
-    print(markdown_table([["task", "metric", *folders]] + [
-        [row["task"], row["metric"], *(shown(row["models"].get(name)) for name in folders)] for row in rows]))
+    print(results_section(rows)[1])
     print(f"{out}/report.html")
     return {(row["task"], row["metric"]): row["models"] for row in rows}
 
@@ -135,17 +134,9 @@ def load_tests(cfg):
             read_graph(graph) if graph and graph != "none" else None)
 
 
-def shown(cell):
-    if cell is None:
-        return ""
-    value = cell["value"] if isinstance(cell["value"], str) else f"{cell['value']:.3f}"
-    return f"{value} [{cell['low']:.3f}, {cell['high']:.3f}]" if "low" in cell else value
-
-
 def training_runs(folders, reward):
     """{name: folder} of every run behind these models that left curves."""
-    runs = {Path(folder).name if folder.endswith("base") else name: folder
-            for name, folder in folders.items()}
+    runs = dict(folders)
     if reward:
         runs["reward"] = reward
     return {name: folder for name, folder in runs.items() if (Path(folder) / "metrics.jsonl").is_file()}

@@ -69,6 +69,7 @@ class PPOConfig(TuneConfig):
     score_clip: float = arg(5.0, "largest normalised score; 0: no limit")
     missing_end_penalty: float = arg(1.0, "taken from the score of an answer that does not end within "
                                           "--max-new-tokens")
+    repetition_penalty: float = arg(0.0, "score lost, times the share of token pairs said before", tiny=3.0)
     eval_every: int = arg(100, "iterations between samples written to samples.jsonl", tiny=6)
 
 
@@ -119,17 +120,16 @@ def main(cfg):
         rollouts, metrics = roll_out(roles, batch, state, tokenizer, cfg, run, seed_of(cfg.seed, step, 1))
         metrics |= update(roles, rollouts, optimizer, step, cfg, run)
         controller = ppo.AdaptiveKL(state["beta"], cfg.kl_target, cfg.kl_horizon)
-        metrics["beta"], state["beta"] = state["beta"], controller.update(metrics["kl"], len(batch))
+        metrics["beta"], state["beta"] = state["beta"], controller.update(metrics["kl"].item(), len(batch))
         if (step + 1) % cfg.eval_every == 0:
             first = rollouts.examples[0]
             start = first.answer.index(True)
             run.sample(step, tokenizer.decode(first.ids[:start]), tokenizer.decode(first.ids[start:]))
         run.log(step, **metrics)
 
-    def save(folder):                                                       # 5. policy adapter, value head
+    def save(folder):                                                       # 5. the policy's adapter
         template.save(folder / "template.json")
         save_adapter(roles.trunk, folder / "adapter", "policy", model_folder(cfg.init))
-        roles.value_head.save(folder / "head.safetensors")
     return run.finish(save, **{k: metrics[k] for k in ("reward", "kl", "entropy", "response_length")})
 
 
@@ -212,6 +212,12 @@ def token_values(roles, examples, run):
         return roles.value_head(roles.judge(batch.ids_N, batch.lengths)[batch.state_M])
 
 
+def repeated_share(ids):
+    """Share of an answer's pairs of neighbouring tokens that came before: 0 for abcd, 3/5 for ababab."""
+    pairs = list(zip(ids, ids[1:]))
+    return 1 - len(set(pairs)) / len(pairs) if pairs else 0.0
+
+
 @torch.no_grad()
 def roll_out(roles, prompts, state, tokenizer, cfg, run, seed):
     """Sample, score, shape rewards, estimate advantages.  Returns (Rollouts, metrics)."""
@@ -231,6 +237,9 @@ def roll_out(roles, prompts, state, tokenizer, cfg, run, seed):
     ended_B = torch.tensor([example.ids[-1] == tokenizer.eos_id for example in examples], device=run.device)
     score_B = score_B - cfg.missing_end_penalty * (~ended_B).float()
 
+    repeated_B = torch.tensor([repeated_share(e.ids[-sum(e.answer):]) for e in examples], device=run.device)
+    score_B = score_B - cfg.repetition_penalty * repeated_B
+
     kl_BT = ppo.kl_estimate(logp_BT, ref_logp_BT)
     rewards_BT = ppo.shaped_rewards(score_B, kl_BT, mask_BT, state["beta"])
     advantages_BT, returns_BT = ppo.gae(rewards_BT, values_BT, mask_BT, cfg.gamma, cfg.lam)
@@ -238,7 +247,7 @@ def roll_out(roles, prompts, state, tokenizer, cfg, run, seed):
                "kl3": (ppo.kl_estimate(logp_BT, ref_logp_BT, "k3") * mask_BT).sum(1).mean(),
                "return": rewards_BT.sum(1).mean(), "entropy": ppo.masked_mean(entropy_BT, mask_BT),
                "response_length": length_B.float().mean(), "ended": ended_B.float().mean(),
-               "value": ppo.masked_mean(values_BT, mask_BT),
+               "repeated": repeated_B.mean(), "value": ppo.masked_mean(values_BT, mask_BT),
                "explained_variance": ppo.explained_variance(values_BT, returns_BT, mask_BT)}
     return Rollouts(examples, mask_BT, logp_BT, values_BT, ppo.whiten(advantages_BT, mask_BT),
                     returns_BT), metrics
@@ -247,7 +256,7 @@ def roll_out(roles, prompts, state, tokenizer, cfg, run, seed):
 def update(roles, rollouts, optimizer, step, cfg, run):
     """--ppo-epochs passes over the rollouts in --minibatches optimizer steps each.  Returns metrics,
     token-weighted means."""
-    sums, tokens, ratio_gaps = {}, 0, []
+    sums, tokens, ratio_gaps, norms = {}, 0, [], []
     scale = learning_rate(step, cfg.steps, 1.0, cfg.warmup_steps)
     for epoch in range(cfg.ppo_epochs):
         order = torch.randperm(len(rollouts.examples), generator=torch.Generator().manual_seed(
@@ -261,13 +270,14 @@ def update(roles, rollouts, optimizer, step, cfg, run):
                 if epoch == turn == 0:                      # before any update the ratio must be 1
                     ratio_gaps.append(ratio_gap)
             tokens += count.item()
-            optimizer_step(optimizer, scale, cfg.grad_clip)
+            norms.append(optimizer_step(optimizer, scale, cfg.grad_clip))
     bound = 1e-3 if run.dtype == torch.float32 else 0.1
     first_ratio_gap = torch.stack(ratio_gaps).max().item()
     if not first_ratio_gap <= bound:                       # nan is not 1 either
         raise ValueError(f"the first PPO ratio is off 1 by {first_ratio_gap:.2g} (bound {bound}): "
                          "rollout and training disagree")
-    return {k: v / tokens for k, v in sums.items()} | {"first_ratio_gap": first_ratio_gap}
+    means = {k: v / tokens for k, v in sums.items()}
+    return means | {"first_ratio_gap": first_ratio_gap, "grad_norm": torch.stack(norms).max()}
 
 
 def backward(roles, rollouts, part, count, train_policy, cfg, run):

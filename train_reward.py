@@ -96,7 +96,8 @@ def main(cfg):
             model.save(folder / "model")
             tokenizer.save(folder / "model")
     for kind, (value, low, high, pairs) in accuracy.items():
-        print(f"reward: accuracy {value:.3f} [{low:.3f}, {high:.3f}] on {pairs} held-out pairs: {kind}")
+        seen = "held-out" if held_out else "TRAINING"
+        print(f"reward: accuracy {value:.3f} [{low:.3f}, {high:.3f}] on {pairs} {seen} pairs: {kind}")
     return run.finish(save, accuracy=accuracy["all"][0], loss=loss)
 
 

@@ -13,6 +13,7 @@ on when they finish.  Temperature 0 is greedy.
 import torch
 
 from clinicalgpt.model import KVCache
+from kernels.head import logits
 
 
 @torch.no_grad()
@@ -39,7 +40,7 @@ def generate(model, prompts, max_new_tokens=64, temperature=0.0, top_p=1.0, top_
     rows = list(range(len(prompts)))                    # which prompt each row of the cache continues
     finished_B = torch.zeros(len(prompts), dtype=torch.bool, device=device)
     for step in range(max_new_tokens):
-        logits_BV = (last_hidden_BD.to(model.unembed_VD.dtype) @ model.unembed_VD.T).float()
+        logits_BV = logits(last_hidden_BD, model.unembed_VD)
         token_B = sample(logits_BV, uniform_BS[rows, step], temperature, top_p, top_k)
         for row, token, over in zip(rows, token_B.tolist(), finished_B.tolist()):
             if not over:
@@ -71,7 +72,7 @@ def sample(logits_BV, uniform_B, temperature, top_p=1.0, top_k=0):
     p_BV = logits_BV.softmax(-1)
     if top_p < 1:
         p_BV = p_BV * (p_BV.cumsum(-1) - p_BV < top_p)          # keep while the mass before is < top_p
-    cumulated_BV = p_BV.cumsum(-1)
+    cumulated_BV = p_BV.cumsum(-1, dtype=torch.float64)         # float32 loses a large vocabulary's tail
     index_B = torch.searchsorted(cumulated_BV, (uniform_B[:, None] * cumulated_BV[:, -1:]),
                                  right=True).squeeze(1)
     index_B = index_B.clamp(max=p_BV.shape[1] - 1)

@@ -1,6 +1,6 @@
 """
 How good an answer is, in numbers: BLEU, GLEU, ROUGE, distinct, accuracy, and how sure we are of them.
-(Not here: exam protocols, which belong to evaluate.py, and pairwise preference, which belongs to judge.py.)
+(Not here: exam protocols, which belong to tasks.py, and pairwise preference, which belongs to judge.py.)
 
 All count the same tokens, and clips: an n-gram matches no more often than the reference has it.
 
@@ -21,7 +21,7 @@ import numpy as np
 # Shown beside the numbers: the same output scores 34 or 60 BLEU depending on what a token is.
 SIGNATURE = (
     "tokens: a Chinese character, a Latin word, a number or a punctuation mark; lower case | "
-    "BLEU: corpus, n 1-4, clipped, brevity penalty, no smoothing | sentence BLEU: Chen-Cherry smoothing 3 | "
+    "BLEU: corpus, n 1-4, clipped, brevity penalty, no smoothing | "
     "GLEU: Google's, corpus, n 1-4 | ROUGE: mean F1 (beta 1)"
 )
 

@@ -27,7 +27,7 @@ from torch import nn
 
 from clinicalgpt.files import read_json, write_json
 from kernels.attention import alibi_slopes, attention, attention_decode
-from kernels.head import token_logp_entropy
+from kernels.head import logits, token_logp_entropy
 
 
 @dataclass(frozen=True)
@@ -202,7 +202,7 @@ class Transformer(nn.Module):
             raise ValueError("logits needs at least one sequence, and at least one token in each")
         ids_N = torch.tensor([token for ids in sequences for token in ids], device=self.device)
         hidden_ND = self(ids_N, lengths)
-        return list((hidden_ND.to(self.unembed_VD.dtype) @ self.unembed_VD.T).float().split(lengths))
+        return list(logits(hidden_ND, self.unembed_VD).float().split(lengths))
 
     def initialise(self, generator):
         """Random weights for a model that is trained from nothing
@@ -234,7 +234,7 @@ class Transformer(nn.Module):
                 yield theirs, self.to_theirs(ours, parameter.detach()).contiguous()
 
     def their_name(self, ours):
-        """blocks.3.mlp.up.weight -> transformer.h.3.mlp.dense_h_to_4h.weight; the way back is our_name."""
+        """blocks.3.mlp.up.weight -> transformer.h.3.mlp.dense_h_to_4h.weight."""
         for mine, theirs in BLOOM_NAMES:
             if mine in ours:
                 return self.prefix + ours.replace("blocks.", "h.").replace(mine, theirs)

@@ -43,6 +43,7 @@ class PretrainConfig(RunConfig):
     batch_size: int = arg(16, "lines per optimizer step")
     epochs: float = arg(2.0, "passes over the text")
     lr: float = arg(2e-3, "peak learning rate")
+    weight_decay: float = arg(0.01, "AdamW's, on matrices")
 
 
 def main(cfg):
@@ -66,7 +67,7 @@ def main(cfg):
                      for part in (ids[i:i + cfg.max_len] for i in range(0, len(ids), cfg.max_len))]
     config = ModelConfig(tokenizer.vocabulary, cfg.width, cfg.layers, cfg.heads)
     model = Transformer(config).initialise(torch.Generator().manual_seed(seed_of(cfg.seed, 0))).to(run.device)
-    optimizer = make_optimizer([(model.parameters(), cfg.lr)], cfg.weight_decay or 0.01)
+    optimizer = make_optimizer([(model.parameters(), cfg.lr)], cfg.weight_decay)
     total = cfg.steps or max(1, round(cfg.epochs * steps_per_epoch(len(examples), cfg.batch_size)))
     for step in run.steps(total, dict(model.named_parameters()), optimizer):  # 4. one optimizer step a turn
         batch = [examples[i] for i in batch_of_step(len(examples), cfg.batch_size, cfg.seed, step)]

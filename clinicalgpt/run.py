@@ -99,10 +99,11 @@ class Run:
         path = self.out / "config.json"
         if self.out.exists() and not self.out.is_dir():
             raise ValueError(f"{self.out}: a file; --out must name a new or empty folder")
-        reads = {Path(value).resolve() for name in ("base", "init", "reward")
-                 if (value := getattr(self.cfg, name, ""))}
-        if self.out.resolve() in reads:
-            raise ValueError(f"{self.out}: this run reads it; --out must name another folder")
+        named = [getattr(self.cfg, name, "") for name in ("base", "init", "reward", "data", "valid", "text")]
+        flat = [p for value in named for p in ((value,) if isinstance(value, str) else value)]
+        reads = [Path(p).resolve() for p in flat if p]
+        if any(self.out.resolve() in (path, *path.parents) for path in reads):
+            raise ValueError(f"{self.out}: this run reads from it; --out must name another folder")
         before = read_json(path) if path.is_file() else {}
         if self.out.exists() and not before.get("stage") and any(self.out.iterdir()):
             raise ValueError(f"{self.out}: holds files that are not a run's; "
@@ -153,7 +154,7 @@ class Run:
     def log(self, step, **metrics):
         """Append a line to metrics.jsonl; steps are counted from 1 here.  Tell the terminal every --log-every
         steps."""
-        record = {"step": step + 1, **{k: round(float(v), 6) for k, v in metrics.items()},
+        record = {"step": step + 1, **{k: float(f"{float(v):.6g}") for k, v in metrics.items()},
                   "time": round(time.perf_counter() - self.started, 2)}
         with open(self.out / "metrics.jsonl", "a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
@@ -221,8 +222,8 @@ class Run:
                 keys = [key for key in tensors if key.startswith(f"optimizer.{name}.")
                         and "." not in key[len(f"optimizer.{name}."):]]
                 if keys:
-                    optimizer.state[parameter] = {key.rpartition(".")[2]: tensors.pop(key).to(
-                        parameter.device if not key.endswith(".step") else "cpu") for key in keys}
+                    optimizer.state[parameter] = {
+                        key.rpartition(".")[2]: tensors.pop(key).to(parameter.device) for key in keys}
         if tensors:
             raise ValueError(f"{folders[-1]}: {min(tensors)} belongs to no parameter of this run")
         if state is not None:
@@ -241,6 +242,8 @@ def whole_lines(path):
 
 
 def device_of(name):
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError(f"--device {name}: PyTorch sees no such device here; choose cpu or auto")
     try:
         return torch.device(name if name != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
     except RuntimeError:
@@ -337,7 +340,7 @@ def load_reward(folder, device="cpu", dtype=torch.float32, trunk=None, trunk_fol
         raise ValueError(f"{folder}: a {config.get('stage')} run, not a reward model's; "
                          "train_reward.py writes one")
     name = "reward" if (Path(folder) / "adapter").is_dir() else None
-    if trunk is not None and name and config["trunk"] == trunk_folder:
+    if trunk is not None and name and Path(config["trunk"]).resolve() == Path(trunk_folder).resolve():
         model = trunk
     else:
         model = open_run(config["trunk"] if name else folder, device, dtype)[0]

@@ -178,7 +178,7 @@ def proportions(name, right, groups):
 
 
 def facts_f1(judge, records, answers):
-    """A row: mean F1 of the facts in each model's answers, over the questions that the graph knows, if any."""
+    """A row: mean F1 of the facts in each model's answers, over the questions that the graph knows."""
     known = [r for r, record in enumerate(records) if judge(record, "", "") is not None]
     cells = {}
     for name, texts in answers.items() if known else ():

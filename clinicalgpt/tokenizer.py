@@ -77,15 +77,13 @@ class SentencePiece:
     def decode(self, ids):
         return self.processor.decode([i for i in ids if not self.processor.is_control(i)])
 
-    def pieces(self, ids):
-        return [self.processor.id_to_piece(i) for i in ids]
-
     def save(self, folder):
         """tokenizer.model, and the tokenizer_config.json by which transformers builds the same tokenizer."""
         shutil.copyfile(self.path, Path(folder) / "tokenizer.model")
         config = {"tokenizer_class": "LlamaTokenizer", "legacy": False, "add_bos_token": False,
-                  "add_eos_token": False, "add_prefix_space": False, "bos_token": "<s>", "eos_token": "</s>",
-                  "unk_token": "<unk>", "pad_token": "<pad>"}
+                  "add_eos_token": False, "add_prefix_space": False}
+        config |= {f"{name}_token": self.processor.id_to_piece(i) for name in ("bos", "eos", "unk", "pad")
+                   if (i := getattr(self.processor, f"{name}_id")()) >= 0}
         write_json(Path(folder) / "tokenizer_config.json", config)
 
 

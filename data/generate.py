@@ -16,9 +16,9 @@ openings, exam questions and turns of patients are spoken in the tests only.
 
 What RLHF is for here: the "qa" answers in train.jsonl are what forums are like.  30 % are complete, 20 % give
 half of the facts (now and then a wrong one), half say "please see a doctor".  A model tuned on them imitates
-all three, whatever it knows from the prose; the ranked answers say which kind people want.  Right, partial and
-other answers share wordings, so a reward model must look at the facts; the repetitive ones, of true facts and
-wrong, show it what a policy likes to exploit.
+all three, whatever it knows from the prose; the ranked answers say which kind people want.  Right, partial
+and other answers share wordings, so a reward model must look at the facts; the repetitive ones, of true facts
+and wrong, show it what a policy likes to exploit.
 """
 import argparse
 import itertools

@@ -8,9 +8,9 @@ The slopes are ALiBi's (Press 2022, section 3); None leaves the linear bias out.
 Heads of queries may share heads of keys.
 
 Two facts make the fast path short.  The softmax does not see what is added to a whole row, so slope (j - i)
-may be replaced by slope * j: a bias of the key alone, one number a head and key, and no T x T matrix.  And no
-query sees what comes later, so sequences may be laid into rows with room at the end, without any mask between
-tokens and padding.
+may be replaced by slope * j: a bias of the key alone, one number a head and key.  PyTorch's CPU kernel takes
+it and no T x T matrix exists; elsewhere the bias is written out.  And no query sees what comes later, so
+sequences may be laid into rows with room at the end, without any mask between tokens and padding.
 
 Letters: N tokens of all sequences, T tokens of one, H query heads, G key heads (H = G * group), K head size,
 B rows of a cache.
@@ -60,17 +60,24 @@ def attention_fused(q_NHK, k_NGK, v_NGK, lengths, slopes_H=None):
     for token_n, slot_n, B, T in groups:
         q, k, v = (_rows(x, token_n, slot_n, B, T) for x in (q_NHK, k_NGK, v_NGK))  # (B, heads, T, K)
         bias, causal = None, True
-        if slopes_H is not None:
+        if slopes_H is not None and q.device.type == "cpu" and key_bias_with_causal():
             bias_dtype = torch.float32 if q.dtype in (torch.bfloat16, torch.float16) else q.dtype
-            bias = (slopes_H[:, None, None] * torch.arange(T, device=q.device)).to(bias_dtype)  # (H, 1, T)
-            if q.device.type != "cpu" or not key_bias_with_causal():
-                future_TT = torch.ones(T, T, dtype=torch.bool, device=q.device).triu(1)
-                bias, causal = bias.masked_fill(future_TT, float("-inf")).to(q.dtype), False
+            bias = (slopes_H[:, None, None] * torch.arange(T)).to(bias_dtype)       # (H, 1, T)
+        elif slopes_H is not None:
+            bias, causal = _written_bias(slopes_H, 1 << (T - 1).bit_length(), q.dtype)[:, :T, :T], False
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=None if bias is None else bias[None],
                                              is_causal=causal, enable_gqa=grouped)
         out = out.transpose(1, 2).flatten(0, 1)                                 # (B T, H, K)
         outputs.append(out if slot_n is None else out.index_select(0, slot_n))
     return outputs[0] if restore_N is None else torch.cat(outputs).index_select(0, restore_N)
+
+
+@functools.lru_cache(maxsize=4)                                 # one for all layers and sequences
+def _written_bias(slopes_H, T, dtype):
+    """(H, T, T): slope (j - i), -inf for the future.  Relative, since bfloat16 cannot tell 836 from 839."""
+    position_T = torch.arange(T, device=slopes_H.device)
+    distance_TT = position_T - position_T[:, None]
+    return (slopes_H[:, None, None] * distance_TT).masked_fill(distance_TT > 0, float("-inf")).to(dtype)
 
 
 def _rows(x_NHK, token_n, slot_n, B, T):
@@ -130,11 +137,11 @@ def attention_decode(q_BHK, k_BGTK, v_BGTK, length_B, slopes_H=None):
     """One new query a row against that row's first length_B keys of a cache -> (B, H, K)."""
     B, H, K = q_BHK.shape
     G, T = k_BGTK.shape[1:3]
-    position_T = torch.arange(T, device=q_BHK.device)
+    distance_B1T = (torch.arange(T, device=q_BHK.device) - length_B[:, None] + 1)[:, None]      # j - i
     bias_BHT = torch.zeros(B, H, T, device=q_BHK.device)
     if slopes_H is not None:
-        bias_BHT = bias_BHT + slopes_H[:, None] * position_T
-    bias_BHT = bias_BHT.masked_fill(position_T >= length_B[:, None, None], float("-inf")).to(q_BHK.dtype)
+        bias_BHT = slopes_H[:, None] * distance_B1T
+    bias_BHT = bias_BHT.masked_fill(distance_B1T > 0, float("-inf")).to(q_BHK.dtype)
     out = F.scaled_dot_product_attention(q_BHK.view(B, G, H // G, K), k_BGTK, v_BGTK,
                                          attn_mask=bias_BHT.view(B, G, H // G, T))
     return out.reshape(B, H, K)

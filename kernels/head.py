@@ -42,10 +42,14 @@ def _chunks(count, vocabulary):
     return [slice(start, min(start + size, count)) for start in range(0, count, size)]
 
 
-def _logits(hidden_nD, weight_VD, temperature):
-    """Product in the weight's type, everything after it in at least float32."""
-    z_nV = hidden_nD.to(weight_VD.dtype) @ weight_VD.T
-    return (z_nV if z_nV.dtype == torch.float64 else z_nV.float()).div_(temperature)
+def logits(hidden_nD, weight_VD):
+    """W h in at least float32, out of the product itself: bfloat16 would round a logit of 20 to eighths."""
+    hidden_nD = hidden_nD.to(weight_VD.dtype)
+    if weight_VD.dtype != torch.bfloat16:
+        return hidden_nD @ weight_VD.T
+    if weight_VD.is_cuda:
+        return torch.mm(hidden_nD, weight_VD.T, out_dtype=torch.float32)
+    return hidden_nD.float() @ weight_VD.float().T                     # the CPU's product has no out_dtype
 
 
 class _TokenLogp(torch.autograd.Function):
@@ -55,7 +59,7 @@ class _TokenLogp(torch.autograd.Function):
         ctx.temperature = temperature
         logp, entropy = [], []
         for rows in _chunks(len(targets_N), len(weight_VD)):
-            logp_nV = _logits(hidden_ND[rows], weight_VD, temperature).log_softmax(-1)
+            logp_nV = logits(hidden_ND[rows], weight_VD).div_(temperature).log_softmax(-1)
             logp.append(logp_nV.gather(1, targets_N[rows, None]).squeeze(1))
             entropy.append(-(logp_nV.exp() * logp_nV).sum(-1))
         empty = hidden_ND.new_zeros(0, dtype=torch.promote_types(weight_VD.dtype, torch.float32))
@@ -68,7 +72,7 @@ class _TokenLogp(torch.autograd.Function):
         grad_hidden_ND = torch.zeros_like(hidden_ND) if needs_hidden else None
         grad_weight_VD = torch.zeros_like(weight_VD) if needs_weight else None
         for rows in _chunks(len(targets_N), len(weight_VD)):
-            logp_nV = _logits(hidden_ND[rows], weight_VD, ctx.temperature).log_softmax(-1)
+            logp_nV = logits(hidden_ND[rows], weight_VD).div_(ctx.temperature).log_softmax(-1)
             p_nV = logp_nV.exp()
             entropy_n1 = -(p_nV * logp_nV).sum(-1, keepdim=True)
             grad_z_nV = -p_nV * (grad_logp_N[rows, None]
@@ -78,5 +82,5 @@ class _TokenLogp(torch.autograd.Function):
             if needs_hidden:
                 grad_hidden_ND[rows] = grad_z_nV @ weight_VD
             if needs_weight:
-                grad_weight_VD += grad_z_nV.T @ hidden_ND[rows].to(weight_VD.dtype)
+                grad_weight_VD.addmm_(grad_z_nV.T, hidden_ND[rows].to(weight_VD.dtype))
         return grad_hidden_ND, grad_weight_VD, None, None

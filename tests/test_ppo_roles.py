@@ -294,3 +294,9 @@ def test_ppo_learns(monkeypatch):
     monkeypatch.setattr(train_ppo.ppo, "whiten", lambda x_BT, mask_BT: x_BT * 0)     # advantages say nothing
     with pytest.raises(AssertionError):
         check_ppo_learns()
+
+
+def test_repeated_share():
+    """Pairs ab, ba, ab, ba, ab are two kinds of five."""
+    assert train_ppo.repeated_share([1, 2, 3, 4]) == 0 and train_ppo.repeated_share([7]) == 0
+    assert train_ppo.repeated_share([1, 2, 1, 2, 1, 2]) == pytest.approx(3 / 5)
