@@ -74,7 +74,7 @@ def refused(made, tmp_path, monkeypatch, capsys):
     (REWARD, {**RANKED, "answers": ["rest", " "]}, "without text .. drop"),
     (REWARD, {**RANKED, "meta": {"kinds": ["good"]}}, "'kinds' .. answers"),
     (REWARD, {**RANKED, "meta": None}, "'meta' .. object"),
-    (PPO, {"messages": [DOCTOR]}, "'messages' .. data/README.md describes the format"),
+    (PPO, {"messages": [DOCTOR]}, "the last message is the assistant's .. it must be the user's"),
     (EVAL, {**EXAM, "meta": {"answer": "A"}}, "meta has no 'options' .. data/README.md describes the format"),
     (EVAL, {**EXAM, "meta": {**META, "answer": "C"}}, "answer 'C' .. options"),
     (EVAL, {**EXAM, "meta": None}, "'meta' .. object"),

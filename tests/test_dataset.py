@@ -209,7 +209,7 @@ OK = {"messages": say("hello", "hi")}
     (load_dialogues, {"messages": []}, "no 'messages' list"),
     (load_dialogues, '{"messages": [', "not a JSON line"),
     (load_dialogues, "[1, 2]", "a list, not a JSON object"),
-    (load_prompts, {"messages": say("a", "b", first="assistant")[:1]}, "no 'messages' list"),
+    (load_prompts, {"messages": say("a", "b", first="assistant")[:1]}, "must be the user's"),
     (load_prompts, {"messages": [{"role": "system", "content": "x"}]}, "the last message is the system's"),
     (load_preferences, {"messages": say("a"), "chosen": "x", "rejected": "x"}, "two answers are the same"),
     (load_preferences, {"messages": say("a"), "answers": ["x", "y", "x"]}, "two answers are the"),    # [#42]
