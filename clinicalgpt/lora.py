@@ -147,10 +147,10 @@ def save_adapter(model, folder, name, base=""):
     """Write adapter `name` as a PEFT folder; `base` is the base model's folder or hub name,
     for the reader's sake."""
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     layers = {path: layer for path, layer in lora_layers(model).items() if name in layer.lora_A}
     if not layers:
         raise KeyError(f"no adapter named {name!r} on this model")
+    folder.mkdir(parents=True, exist_ok=True)
     tensors = {}
     for path, layer in layers.items():
         theirs = PEFT_PREFIX + model.their_name(path)
