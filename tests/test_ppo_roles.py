@@ -116,7 +116,7 @@ def check_first_ratio(roles, cfg=CONFIG, later=None):
 
 def test_first_ratio():
     for temperature in (1.0, 0.5):
-        check_first_ratio(make_roles(dropout=0.1), replace(CONFIG, temperature=temperature))
+        check_first_ratio(make_roles(dropout=0.1, dtype=torch.float64), replace(CONFIG, temperature=temperature))
     with pytest.raises(AssertionError):
         check_first_ratio(make_roles(), replace(CONFIG, temperature=0.5), CONFIG)
     roles = make_roles(dropout=0.1, trained=True)
@@ -279,7 +279,7 @@ def check_ppo_learns():
     roles, scores = make_roles(), []
     optimizer = optimizer_of(roles, 3e-2)
     cfg = replace(CONFIG, missing_end_penalty=0.0, micro_batch_tokens=1000)
-    for step in range(15):
+    for step in range(30):
         state = {"beta": 0.01, "mean": 0.5, "std": 0.15}
         rollouts, metrics = roll_out(roles, PROMPTS * 4, state, TOKENIZER, cfg, RUN, step)
         update(roles, rollouts, optimizer, step, cfg, RUN)
