@@ -111,13 +111,14 @@ def main(cfg):
     if len(prompts) < cfg.batch_size:
         raise ValueError(f"{len(prompts)} prompts are fewer than --batch-size {cfg.batch_size}; "
                          "give more, or a smaller batch")
-    state = {"beta": cfg.kl, **normaliser(roles, prompts, tokenizer, cfg, run)}
+    end_id = template.end_id(tokenizer)
+    state = {"beta": cfg.kl, **normaliser(roles, prompts, end_id, cfg, run)}
     print(f"ppo: {len(prompts)} prompts, {cfg.steps} iterations of {cfg.batch_size} rollouts; "
           f"the reference scores {state['mean']:.2f} +- {state['std']:.2f} before normalisation")
 
     for step in run.steps(cfg.steps, policy | value, optimizer, state):     # 4. one batch of rollouts a turn
         batch = [prompts[i] for i in batch_of_step(len(prompts), cfg.batch_size, cfg.seed, step)]
-        rollouts, metrics = roll_out(roles, batch, state, tokenizer, cfg, run, seed_of(cfg.seed, step, 1))
+        rollouts, metrics = roll_out(roles, batch, state, end_id, cfg, run, seed_of(cfg.seed, step, 1))
         metrics |= update(roles, rollouts, optimizer, step, cfg, run)
         controller = ppo.AdaptiveKL(state["beta"], cfg.kl_target, cfg.kl_horizon)
         metrics["beta"], state["beta"] = state["beta"], controller.update(metrics["kl"].item(), len(batch))
@@ -163,11 +164,11 @@ def build(cfg, run):
             tokenizer, template)
 
 
-def answer(roles, name, prompts, tokenizer, cfg, run, seed):
+def answer(roles, name, prompts, end_id, cfg, run, seed):
     """Examples of sampled answers to prompts, by the policy (name "policy") or the reference (None)."""
     with torch.no_grad(), adapter(roles.trunk, name), run.autocast():
         answers = generate(roles.trunk, [p.ids for p in prompts], cfg.max_new_tokens, cfg.temperature,
-                           eos_id=tokenizer.eos_id, seed=seed)
+                           eos_id=end_id, seed=seed)
     return [Example(p.ids + new, [False] * len(p.ids) + [True] * len(new), p.record)
             for p, new in zip(prompts, answers)]
 
@@ -184,11 +185,11 @@ def score(roles, examples, cfg, run):
     return torch.cat(scores)
 
 
-def normaliser(roles, prompts, tokenizer, cfg, run):
+def normaliser(roles, prompts, end_id, cfg, run):
     """Mean and deviation of the scores of the reference's own answers: a score of 0 is the SFT model's
     average (Stiennon 2020)."""
     sample = [prompts[i] for i in batch_of_step(len(prompts), 2 * cfg.batch_size, cfg.seed, 0)]
-    score_B = score(roles, answer(roles, None, sample, tokenizer, cfg, run, seed_of(cfg.seed, 2)), cfg, run)
+    score_B = score(roles, answer(roles, None, sample, end_id, cfg, run, seed_of(cfg.seed, 2)), cfg, run)
     return {"mean": score_B.mean().item(), "std": max(score_B.std(correction=0).item(), 1e-3)}
 
 
@@ -219,9 +220,9 @@ def repeated_share(ids):
 
 
 @torch.no_grad()
-def roll_out(roles, prompts, state, tokenizer, cfg, run, seed):
+def roll_out(roles, prompts, state, end_id, cfg, run, seed):
     """Sample, score, shape rewards, estimate advantages.  Returns (Rollouts, metrics)."""
-    examples = answer(roles, "policy", prompts, tokenizer, cfg, run, seed)
+    examples = answer(roles, "policy", prompts, end_id, cfg, run, seed)
     length_B = torch.tensor([sum(example.answer) for example in examples], device=run.device)
     mask_BT = (torch.arange(int(length_B.max()), device=run.device) < length_B[:, None]).float()
     parts = list(micro_batches(examples, cfg.micro_batch_tokens, lambda example: len(example.ids)))
@@ -234,7 +235,7 @@ def roll_out(roles, prompts, state, tokenizer, cfg, run, seed):
     score_B = (raw_B - state["mean"]) / state["std"]
     if cfg.score_clip:
         score_B = score_B.clamp(-cfg.score_clip, cfg.score_clip)
-    ended_B = torch.tensor([example.ids[-1] == tokenizer.eos_id for example in examples], device=run.device)
+    ended_B = torch.tensor([example.ids[-1] == end_id for example in examples], device=run.device)
     score_B = score_B - cfg.missing_end_penalty * (~ended_B).float()
 
     repeated_B = torch.tensor([repeated_share(e.ids[-sum(e.answer):]) for e in examples], device=run.device)

@@ -27,6 +27,7 @@ from clinicalgpt.run import (
     model_folder,
     open_run,
     optimizer_step,
+    save_model,
 )
 from train_sft import files_of
 
@@ -86,15 +87,14 @@ def main(cfg):
         accuracy = ranking_accuracy(model, head, held_out or train, run)
 
     def save(folder):                                                           # 5. weights, head, accuracy
-        template.save(folder / "template.json")
         head.save(folder / "head.safetensors")
         rows = {kind: dict(zip(("accuracy", "low", "high", "pairs"), row)) for kind, row in accuracy.items()}
         write_json(folder / "accuracy.json", rows)
         if name:
+            template.save(folder / "template.json")
             save_adapter(model, folder / "adapter", name, model_folder(cfg.init))
         else:
-            model.save(folder / "model")
-            tokenizer.save(folder / "model")
+            save_model(folder, model, tokenizer, template)
     for kind, (value, low, high, pairs) in accuracy.items():
         seen = "held-out" if held_out else "TRAINING"
         print(f"reward: accuracy {value:.3f} [{low:.3f}, {high:.3f}] on {pairs} {seen} pairs: {kind}")

@@ -28,6 +28,7 @@ from clinicalgpt.run import (
     model_folder,
     open_run,
     optimizer_step,
+    save_model,
 )
 
 
@@ -40,6 +41,8 @@ class SFTConfig(TuneConfig):
     batch_size: int = arg(128, "dialogues per optimizer step", tiny=24)
     epochs: float = arg(3.0, "passes over the data", tiny=1.75)
     max_len: int = arg(1024, "tokens of a dialogue; the oldest beyond are cut", tiny=256)
+    template: str = arg("auto", "markers around messages: the base's own where it has ChatML's or Llama 3's, "
+                                "else plain; or plain, chatml, llama3")
 
 
 def main(cfg):
@@ -71,18 +74,18 @@ def main(cfg):
             run.log(step, **metrics)
 
         def save(folder):                                                       # 5. saved as others read it
-            template.save(folder / "template.json")
             if name:
+                template.save(folder / "template.json")
                 save_adapter(model, folder / "adapter", name, model_folder(trunk))
             else:
-                model.save(folder / "model")
-                tokenizer.save(folder / "model")
+                save_model(folder, model, tokenizer, template)
         return run.finish(save, **{k: v for k, v in metrics.items() if "loss" in k})
 
 
 def build(cfg, trunk, run):
     """(model, tokenizer, template, trained parameters by name, adapter's name or None)."""
-    model, tokenizer, template = open_run(trunk, run.device, run.dtype if cfg.lora_rank else torch.float32)
+    model, tokenizer, template = open_run(trunk, run.device, run.dtype if cfg.lora_rank else torch.float32,
+                                          cfg.template)
     run.note(trunk=str(trunk))
     if cfg.lora_rank:
         add_lora(model, "policy", cfg.lora_rank, cfg.lora_alpha, cfg.lora_dropout, cfg.lora_targets)
@@ -126,7 +129,7 @@ def nll(model, examples, run):
 def show(run, step, model, tokenizer, template, example):
     """Write what the model now answers to this example's first question into samples.jsonl."""
     prompt = example.ids[:example.answer.index(True)]
-    answer = generate(model, [prompt], 64, eos_id=tokenizer.eos_id)[0]
+    answer = generate(model, [prompt], 64, eos_id=template.end_id(tokenizer))[0]
     run.sample(step, tokenizer.decode(prompt), tokenizer.decode(answer))
 
 

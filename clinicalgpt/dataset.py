@@ -1,6 +1,6 @@
 """
 JSON lines to training batches.
-(Not here: converters of public releases, see data/; the template, see tokenizer.py.)
+(Not here: converters of public releases, see data/; dialogues as tokens, see template.py.)
 
 A record is {"id", "task", "messages": [{"role", "content"}, ...], "meta"}; a preference is {"messages",
 "answers": [best, ..., worst]} or {"messages", "chosen", "rejected"}.  Every record is checked as it is read,
@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from clinicalgpt.files import read_jsonl
-from clinicalgpt.tokenizer import ROLES, encode_dialogue
+from clinicalgpt.template import ROLES, encode_dialogue, newest
 
 
 @dataclass(frozen=True)
@@ -55,13 +55,14 @@ def pack(examples, device="cpu"):
                 torch.tensor(answer, dtype=torch.bool).nonzero().squeeze(1).to(device))
 
 
-def fit(ids, answer, max_len):
+def fit(ids, answer, max_len, template):
     """The newest max_len tokens.  An answer that lost its beginning is no longer scored:
     it would be learned without its question."""
     if len(ids) <= max_len:
         return ids, answer
-    ids, answer = ids[-max_len:], list(answer[-max_len:])
-    orphaned = answer.index(False) if False in answer else max_len
+    ids, answer = newest(ids, max_len, template), newest(answer, max_len, template)
+    first = 1 if template.start else 0
+    orphaned = answer.index(False, first) if False in answer[first:] else max_len
     answer[:orphaned] = [False] * orphaned
     return ids, answer
 
@@ -97,7 +98,7 @@ def load_dialogues(paths, tokenizer, template, max_len):
             if not any(message["role"] == "assistant" for message in record["messages"]):
                 raise ValueError(f"{where}: no assistant message, so nothing to learn from; "
                                  "add the answer or drop the record")
-            ids, answer = fit(*encode_dialogue(tokenizer, template, record["messages"]), max_len)
+            ids, answer = fit(*encode_dialogue(tokenizer, template, record["messages"]), max_len, template)
             if any(answer[1:]):
                 examples.append(Example(ids, answer, record))
             else:
@@ -119,8 +120,8 @@ def load_prompts(paths, tokenizer, template, max_len):
             if messages[-1]["role"] == "assistant" and len(messages) > 1:
                 messages = messages[:-1]
             check_messages({"messages": messages}, f"{path}:{line}", ends_with="user")
-            ids, _ = encode_dialogue(tokenizer, template, messages)
-            prompts.append(Example(ids[-max_len:], [False] * min(len(ids), max_len), record))
+            ids = newest(encode_dialogue(tokenizer, template, messages)[0], max_len, template)
+            prompts.append(Example(ids, [False] * len(ids), record))
     if not prompts:
         raise ValueError(f"{', '.join(map(str, paths))}: no prompts")
     return prompts
@@ -154,7 +155,7 @@ def load_preferences(paths, tokenizer, template, max_len):
             answers, kinds = ranked_answers(record, f"{path}:{line}")
             dialogues = [record["messages"] + [{"role": "assistant", "content": answer}]
                          for answer in answers]
-            examples = [Example(*fit(*encode_dialogue(tokenizer, template, d), max_len), record)
+            examples = [Example(*fit(*encode_dialogue(tokenizer, template, d), max_len, template), record)
                         for d in dialogues]
             if all(any(example.answer) for example in examples):
                 groups.append((examples, kinds))

@@ -6,10 +6,13 @@ import os
 from pathlib import Path
 
 
-def read_json(path):
-    """The JSON object in a file.  Raises FileNotFoundError or ValueError."""
+def read_json(path, missing=None):
+    """The JSON object in a file, or `missing`, if given, where there is no file.
+    Raises FileNotFoundError or ValueError."""
     path = Path(path)
     if not path.is_file():
+        if missing is not None:
+            return missing
         raise FileNotFoundError(f"{path}: no such file")
     try:
         value = json.loads(path.read_text(encoding="utf-8"))

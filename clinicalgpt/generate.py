@@ -25,17 +25,15 @@ def generate(model, prompts, max_new_tokens=64, temperature=0.0, top_p=1.0, top_
         raise ValueError(f"temperature {temperature}, top_p {top_p}, top_k {top_k}, "
                          f"max_new_tokens {max_new_tokens}: "
                          "temperature >= 0, 0 < top_p <= 1, top_k >= 0 and max_new_tokens >= 0 are needed")
-    if any(len(prompt) == 0 for prompt in prompts):
-        raise ValueError("a prompt is empty; give at least one token")
     answers = [[] for _ in prompts]
     if not prompts or max_new_tokens == 0:
         return answers
-    device, lengths = model.device, [len(prompt) for prompt in prompts]
+    ids_N, lengths = model.end_to_end(prompts)
+    device = ids_N.device
     uniform_BS = torch.rand(len(prompts), max_new_tokens,
                             generator=torch.Generator().manual_seed(seed)).to(device)
     cache = KVCache(capacity=max(lengths) + max_new_tokens)
-    hidden_ND = model(torch.tensor([token for prompt in prompts for token in prompt], device=device),
-                      lengths, cache)
+    hidden_ND = model(ids_N, lengths, cache)
     last_hidden_BD = hidden_ND[torch.tensor(lengths, device=device).cumsum(0) - 1]
     rows = list(range(len(prompts)))                    # which prompt each row of the cache continues
     finished_B = torch.zeros(len(prompts), dtype=torch.bool, device=device)

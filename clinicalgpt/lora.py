@@ -13,6 +13,7 @@ under the base checkpoint's own names.
 """
 
 import math
+import re
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,6 +26,9 @@ from torch import nn
 from clinicalgpt.files import read_json, write_json
 
 PEFT_PREFIX = "base_model.model."
+NOT_PLAIN = ("use_dora", "use_qalora", "use_bdlora", "modules_to_save", "rank_pattern", "alpha_pattern",
+             "fan_in_fan_out", "lora_bias", "target_parameters", "trainable_token_indices",
+             "layer_replication")
 
 
 class LoRALinear(nn.Module):
@@ -65,22 +69,32 @@ def lora_layers(model):
     return {name: module for name, module in model.named_modules() if isinstance(module, LoRALinear)}
 
 
+def _linears(model):
+    """{our path: linear layer} of the blocks, whether it carries adapters yet or not."""
+    return {path.removesuffix(".linear"): module for path, module in model.named_modules()
+            if path.startswith("blocks.") and isinstance(module, nn.Linear)}
+
+
+def _prepare(model, name):
+    """Freeze the base and make its blocks' linear layers ready to carry an adapter of this name."""
+    if "." in name or any(name in layer.lora_A for layer in lora_layers(model).values()):
+        raise ValueError(f"adapter {name!r}: a name is free of dots, and not one the model has already")
+    for parameter_name, parameter in model.named_parameters():
+        if ".lora_" not in parameter_name:
+            parameter.requires_grad_(False)
+    for path, linear in _linears(model).items():
+        if not isinstance(model.get_submodule(path), LoRALinear):
+            parent, _, child = path.rpartition(".")
+            setattr(model.get_submodule(parent), child, LoRALinear(linear))
+
+
 def add_lora(model, name, rank=8, alpha=16.0, dropout=0.0, targets=()):
     """Add adapter `name` to the blocks' linear layers whose checkpoint name ends in one of `targets` (all of
     them if empty), freeze the base, and return the adapter's parameters.  A new adapter changes no output: B
     is 0.  Raises ValueError if nothing matches."""
-    if rank < 1 or "." in name:
-        raise ValueError(f"adapter {name!r} of rank {rank}: "
-                         "the rank must be at least 1, and the name free of dots")
-    if any(name in layer.lora_A for layer in lora_layers(model).values()):
-        raise ValueError(f"the model has an adapter named {name!r} already")
-    for parameter_name, parameter in model.named_parameters():
-        if ".lora_" not in parameter_name:
-            parameter.requires_grad_(False)
-    for path, module in list(model.named_modules()):
-        if path.startswith("blocks.") and isinstance(module, nn.Linear) and not path.endswith(".linear"):
-            parent, _, child = path.rpartition(".")
-            setattr(model.get_submodule(parent), child, LoRALinear(module))
+    if rank < 1:
+        raise ValueError(f"adapter {name!r} of rank {rank}: the rank must be at least 1")
+    _prepare(model, name)
     chosen = {path: layer for path, layer in lora_layers(model).items()
               if not targets or model.their_name(path).rpartition(".")[2] in targets}
     known = {model.their_name(path).rpartition(".")[2] for path in lora_layers(model)}
@@ -153,9 +167,9 @@ def save_adapter(model, folder, name, base=""):
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {}
     for path, layer in layers.items():
-        theirs = PEFT_PREFIX + model.their_name(path)
+        theirs = PEFT_PREFIX + model.their_name(path, model.usual_prefix)
         tensors[f"{theirs}.lora_A.weight"] = layer.lora_A[name].detach().contiguous()
-        tensors[f"{theirs}.lora_B.weight"] = model.to_theirs(path, layer.lora_B[name].detach()).contiguous()
+        tensors[f"{theirs}.lora_B.weight"] = layer.lora_B[name].detach().contiguous()
     layer = next(iter(layers.values()))
     rank = len(layer.lora_A[name])
     config = {"peft_type": "LORA", "task_type": "CAUSAL_LM", "base_model_name_or_path": str(base), "r": rank,
@@ -167,48 +181,69 @@ def save_adapter(model, folder, name, base=""):
 
 
 def load_adapter(model, folder, name):
-    """Add the PEFT adapter in `folder` under `name`; every tensor must find its place.  Returns
-    its parameters.  Raises FileNotFoundError or ValueError for what is missing, misshapen, or a
-    kind of adapter that is not plain LoRA."""
+    """Add the PEFT adapter in `folder` under `name` to the layers that its tensors name; every tensor must
+    find its place.  Returns its parameters.  Raises FileNotFoundError or ValueError for what is missing,
+    misshapen, or a kind of adapter that is not plain LoRA; the model is then as it was."""
     folder = Path(folder)
     config, weights = read_json(folder / "adapter_config.json"), folder / "adapter_model.safetensors"
-    refused = [key for key in ("use_dora", "use_rslora", "modules_to_save", "rank_pattern", "alpha_pattern",
-                               "fan_in_fan_out", "lora_bias") if config.get(key)]
+    refused = [key for key, value in config.items() if value and key in NOT_PLAIN]
     if config.get("peft_type") != "LORA" or config.get("bias", "none") != "none" or refused:
         raise ValueError(f"{folder}/adapter_config.json: not plain LoRA "
                          f"({', '.join(refused) or config.get('peft_type')}); "
                          "export it merged, or retrain it without that option")
+    if not isinstance(config.get("lora_alpha"), int | float):
+        raise ValueError(f"{folder}/adapter_config.json: lora_alpha is {config.get('lora_alpha')!r}, "
+                         "not a number")
+    if not weights.is_file():
+        raise FileNotFoundError(f"{weights}: no such file; an adapter's weights are safetensors")
     try:
         tensors = load_file(weights)
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{weights}: cannot be read ({error})") from None
-    add_lora(model, name, config["r"], config["lora_alpha"], config.get("lora_dropout", 0.0),
-             _targets(config, model))
-    for path, layer in lora_layers(model).items():
-        if name not in layer.lora_A:
-            continue
-        for factor, parameter in (("lora_A", layer.lora_A[name]), ("lora_B", layer.lora_B[name])):
-            theirs = model.their_name(path)
-            keys = [f"{PEFT_PREFIX}{bare}.{factor}.weight"
-                    for bare in (theirs, theirs.removeprefix(model.prefix), "transformer." + theirs)]
-            key = next((key for key in keys if key in tensors), None)
-            if key is None:
-                raise ValueError(f"{weights}: no tensor {keys[0]}")
-            tensor = tensors.pop(key)
-            if tensor.shape != parameter.shape:
-                raise ValueError(f"{weights}: {key} is {tuple(tensor.shape)}, "
-                                 f"but this model makes it {tuple(parameter.shape)}")
-            with torch.no_grad():
-                parameter.copy_(model.to_ours(path, tensor) if factor == "lora_B" else tensor)
-    if tensors:
-        raise ValueError(f"{weights}: tensor {min(tensors)} has no place in this model")
+    factors = _by_layer(model, tensors, weights, config)
+    _prepare(model, name)
+    layers = lora_layers(model)
+    for path, (A, B) in factors.items():
+        rank = len(A)
+        alpha = config["lora_alpha"] * (rank**0.5 if config.get("use_rslora") else 1)
+        layers[path].add(name, rank, alpha, config.get("lora_dropout", 0.0))
+        with torch.no_grad():
+            layers[path].lora_A[name].copy_(A)
+            layers[path].lora_B[name].copy_(B)
     return adapter_parameters(model, name)
 
 
-def _targets(config, model):
-    targets = config.get("target_modules") or ()
+def _by_layer(model, tensors, weights, config):
+    """{our path: (A, B)} of a PEFT file's tensors.  ValueError for the first that does not fit, or is not
+    there although adapter_config.json names its layer."""
+    linears = {model.their_name(path, ""): (path, layer) for path, layer in _linears(model).items()}
+    factors = {}
+    for key, tensor in tensors.items():
+        match = re.fullmatch(r"(base_model\.model\.)?(transformer\.|model\.)?(?P<layer>.+)"
+                             r"\.lora_(?P<factor>[AB])\.weight", key)
+        if not match or match["layer"] not in linears:
+            raise ValueError(f"{weights}: tensor {key} has no place in this model")
+        factors.setdefault(match["layer"], {})[match["factor"]] = tensor
+    found = {}
+    for theirs, pair in {**dict.fromkeys(_targeted(linears, config), {}), **factors}.items():
+        path, linear = linears[theirs]
+        if missing := {"A", "B"} - set(pair):
+            raise ValueError(f"{weights}: no tensor {theirs}.lora_{min(missing)}.weight")
+        A, B = (tuple(pair[factor].shape) for factor in "AB")
+        if A != (config.get("r"), linear.in_features) or B != (linear.out_features, config.get("r")):
+            raise ValueError(f"{weights}: {theirs} has factors {A} and {B}, which does not fit a layer from "
+                             f"{linear.in_features} to {linear.out_features} with r = {config.get('r')}")
+        found[path] = pair["A"], pair["B"]
+    if not found:
+        raise ValueError(f"{weights}: no tensors")
+    return found
+
+
+def _targeted(names, config):
+    """Those of the layers that adapter_config.json names, as far as it names them simply."""
+    targets = config.get("target_modules")
     if targets == "all-linear":
-        return ()
-    if isinstance(targets, str):                               # to PEFT a lone string is a regular expression
-        raise ValueError(f"target_modules is the pattern {targets!r}; give the list of layer names")
-    return tuple(target.rpartition(".")[2] for target in targets)
+        return names
+    if not isinstance(targets, list) or config.get("layers_to_transform") or config.get("exclude_modules"):
+        return ()                                           # a pattern: the tensors there are what it meant
+    return [name for name in names if any(f".{name}".endswith(f".{target}") for target in targets)]

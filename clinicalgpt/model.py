@@ -1,11 +1,18 @@
 """
-The transformer, by hand, and how a base model's weights come in and go out.
-(Not here: attention's arithmetic and the vocabulary's, see kernels/; LoRA; sampling; training.)
+The transformer, by hand: BLOOM, LLaMA, Mistral and Qwen are one model with other parts.
+(Not here: what config.json says, see config.py; attention's arithmetic and the vocabulary's, see kernels/;
+checkpoint files, see weights.py; LoRA; sampling; training.)
 
-    x = norm(embed(ids))                                     BLOOM (Scao 2022): a norm after the embedding,
-                                                             ALiBi instead of positions
-    x = x + attention(norm1(x));   x = x + mlp(norm2(x))     a block, pre-norm
-    hidden = final_norm(x);        logits = hidden embed^T   unembedding tied to the embedding
+    x = embed(ids)                                            BLOOM: with a norm behind it
+    x = x + attention(norm1(x));   x = x + mlp(norm2(x))      a block
+    hidden = final_norm(x);        logits = hidden W^T        W the embedding again, where they are tied
+
+                 BLOOM (Scao 2022)              LLaMA (Touvron 2023) and its kin
+    norm         (x - mean) / std * w + b       x / rms(x) * w                     Zhang 2019, eq. 4
+    mlp          W2 gelu(W1 x + b1) + b2        W3 (silu(W1 x) * W2 x)             Shazeer 2020, eq. 5
+    positions    ALiBi, inside attention        rotation of queries and keys       rope.py
+
+A part is chosen when the model is built; the forward pass never asks which family it is.
 
 Sequences are laid end to end: ids are (N,), hidden states (N, D), and `lengths` says where each
 sequence ends.  There is no padding, so linear layers and norms see real tokens only, and no
@@ -16,102 +23,103 @@ Letters: N tokens of all sequences, D width, H heads, K head size, G key heads, 
 T slots of a cache row, V vocabulary.
 """
 
-from dataclasses import dataclass
+import functools
+import re
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import nn
 
-from clinicalgpt.files import read_json, write_json
+from clinicalgpt.config import read_config
+from clinicalgpt.files import write_json
+from clinicalgpt.rope import rotate, rotation
+from clinicalgpt.weights import equal, materialise, read_tensors, write_tensors
 from kernels.attention import alibi_slopes, attention, attention_decode
 from kernels.head import logits, token_logp_entropy
 
 
-@dataclass(frozen=True)
-class ModelConfig:
-    """What config.json says about a BLOOM checkpoint, in our words."""
-    vocabulary: int
-    width: int
-    layers: int
-    heads: int
-    norm_eps: float = 1e-5
-    residual_after_norm: bool = False                       # HF: apply_residual_connection_post_layernorm
+class RMSNorm(nn.Module):
+    def __init__(self, size, eps):
+        super().__init__()
+        self.weight, self.eps = nn.Parameter(torch.ones(size)), eps
 
-    @property
-    def head_size(self):
-        return self.width // self.heads
+    def forward(self, x):
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))       # the mean square in float32 at least
+        scaled = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps)
+        return self.weight * scaled.to(x.dtype)
 
-    @classmethod
-    def from_folder(cls, folder):
-        """Read config.json.  Raises FileNotFoundError or ValueError, in one line,
-        for what cannot be honoured exactly."""
-        path = Path(folder) / "config.json"
-        raw = read_json(path)
-        if raw.get("model_type") != "bloom":
-            raise ValueError(f"{path}: model_type {raw.get('model_type')!r} is not supported; "
-                             "this version reads 'bloom'")
-        if "quantization_config" in raw:
-            raise ValueError(f"{path}: a quantised checkpoint; give the unquantised weights")
-        if not raw.get("tie_word_embeddings", True):
-            raise ValueError(f"{path}: tie_word_embeddings is false; BLOOM's unembedding is its embedding")
-        try:
-            config = cls(vocabulary=raw["vocab_size"], width=raw.get("hidden_size", raw.get("n_embed")),
-                         layers=raw.get("n_layer", raw.get("num_hidden_layers")),
-                         heads=raw.get("n_head", raw.get("num_attention_heads")),
-                         norm_eps=raw.get("layer_norm_epsilon", 1e-5),
-                         residual_after_norm=raw.get("apply_residual_connection_post_layernorm", False))
-        except KeyError as missing:
-            raise ValueError(f"{path}: no field {missing}; a BLOOM config.json has it") from None
-        for name in ("vocabulary", "width", "layers", "heads"):
-            if not isinstance(getattr(config, name), int) or getattr(config, name) < 1:
-                raise ValueError(f"{path}: {name} is {getattr(config, name)!r}, not a positive whole number")
-        if config.width % config.heads:
-            raise ValueError(f"{path}: width {config.width} is not a multiple of {config.heads} heads")
-        return config
 
-    def to_json(self):
-        """The config.json that transformers reads, for a model that was born here."""
-        return {"architectures": ["BloomForCausalLM"], "model_type": "bloom", "vocab_size": self.vocabulary,
-                "hidden_size": self.width, "n_layer": self.layers, "n_head": self.heads,
-                "layer_norm_epsilon": self.norm_eps,
-                "apply_residual_connection_post_layernorm": self.residual_after_norm,
-                "tie_word_embeddings": True, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 3,
-                "torch_dtype": "float32"}
+def make_norm(config):
+    return {"layer": nn.LayerNorm, "rms": RMSNorm}[config.norm](config.width, eps=config.norm_eps)
 
 
 class Attention(nn.Module):
+    """Queries, keys and values by `project`, then whatever attends, then the output matrix."""
+
     def __init__(self, config):
         super().__init__()
-        self.heads, self.head_size = config.heads, config.head_size
-        self.qkv = nn.Linear(config.width, 3 * config.width)        # rows: all queries, all keys, all values
-        self.out = nn.Linear(config.width, config.width)
+        self.heads, self.key_heads, self.head_size = config.heads, config.key_heads, config.head_size
+        self.out = nn.Linear(config.heads * config.head_size, config.width, bias=config.out_bias)
 
     def forward(self, x_ND, attend):
-        q, k, v = (x.view(len(x), self.heads, self.head_size) for x in self.qkv(x_ND).chunk(3, dim=-1))
-        return self.out(attend(q, k, v).flatten(1))
+        return self.out(attend(*self.project(x_ND)).flatten(1))
 
 
-class MLP(nn.Module):
+class FusedAttention(Attention):
+    """One matrix makes all three; its rows are, head by head, K of query, K of key, K of value."""
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.qkv = nn.Linear(config.width, 3 * config.heads * config.head_size, bias=config.qkv_bias)
+
+    def project(self, x_ND):
+        return self.qkv(x_ND).view(len(x_ND), self.heads, 3, self.head_size).unbind(2)
+
+
+class SplitAttention(Attention):
+    def __init__(self, config):
+        super().__init__(config)
+        D, K, bias = config.width, config.head_size, config.qkv_bias
+        self.q = nn.Linear(D, config.heads * K, bias=bias)
+        self.k = nn.Linear(D, config.key_heads * K, bias=bias)
+        self.v = nn.Linear(D, config.key_heads * K, bias=bias)
+        self.q_norm = RMSNorm(K, config.norm_eps) if config.qk_norm else nn.Identity()
+        self.k_norm = RMSNorm(K, config.norm_eps) if config.qk_norm else nn.Identity()
+
+    def project(self, x_ND):
+        return (self.q_norm(self.q(x_ND).view(len(x_ND), self.heads, self.head_size)),
+                self.k_norm(self.k(x_ND).view(len(x_ND), self.key_heads, self.head_size)),
+                self.v(x_ND).view(len(x_ND), self.key_heads, self.head_size))
+
+
+class GELU(nn.Module):
     def __init__(self, config):
         super().__init__()
-        self.up = nn.Linear(config.width, 4 * config.width)
-        self.down = nn.Linear(4 * config.width, config.width)
+        self.up = nn.Linear(config.width, config.inner, bias=config.mlp_bias)
+        self.down = nn.Linear(config.inner, config.width, bias=config.mlp_bias)
 
     def forward(self, x_ND):
         return self.down(F.gelu(self.up(x_ND), approximate="tanh"))
+
+
+class SwiGLU(GELU):
+    def __init__(self, config):
+        super().__init__(config)
+        self.gate = nn.Linear(config.width, config.inner, bias=config.mlp_bias)
+
+    def forward(self, x_ND):
+        return self.down(F.silu(self.gate(x_ND)) * self.up(x_ND))
 
 
 class Block(nn.Module):
     def __init__(self, config):
         super().__init__()
         self.residual_after_norm = config.residual_after_norm
-        self.norm1 = nn.LayerNorm(config.width, eps=config.norm_eps)
-        self.attention = Attention(config)
-        self.norm2 = nn.LayerNorm(config.width, eps=config.norm_eps)
-        self.mlp = MLP(config)
+        self.norm1 = make_norm(config)
+        self.attention = (FusedAttention if config.fused_qkv else SplitAttention)(config)
+        self.norm2 = make_norm(config)
+        self.mlp = {"gelu": GELU, "swiglu": SwiGLU}[config.mlp](config)
 
     def forward(self, x_ND, attend):
         h_ND = self.norm1(x_ND)
@@ -127,7 +135,7 @@ class KVCache:
     def __init__(self, capacity):
         self.capacity, self.kv, self.length_B = capacity, None, None
 
-    def attend(self, layer, layers, slopes_H, lengths, q_NHK, k_NGK, v_NGK):
+    def attend(self, layer, layers, lengths, q_NHK, k_NGK, v_NGK, slopes_H, window):
         """The first call of a layer takes whole prompts; later ones take one token a row."""
         if self.length_B is not None:
             row_B = torch.arange(len(lengths), device=q_NHK.device)
@@ -135,13 +143,13 @@ class KVCache:
             length_B = self.length_B + 1
             used = slice(int(length_B.max()))
             return attention_decode(q_NHK, self.kv[layer, 0][:, :, used], self.kv[layer, 1][:, :, used],
-                                    length_B, slopes_H)
+                                    length_B, slopes_H, window)
         if self.kv is None:
             G, K = k_NGK.shape[1:]
             self.kv = k_NGK.new_zeros(layers, 2, len(lengths), G, self.capacity, K)
         for row, (k_TGK, v_TGK) in enumerate(zip(k_NGK.split(lengths), v_NGK.split(lengths))):
             self.kv[layer, :, row, :, :len(k_TGK)] = torch.stack([k_TGK, v_TGK]).transpose(1, 2)
-        return attention(q_NHK, k_NGK, v_NGK, lengths, slopes_H)
+        return attention(q_NHK, k_NGK, v_NGK, lengths, slopes_H, window)
 
     def advance(self, lengths):
         """After all layers of a step: these many tokens of each row are now in the cache."""
@@ -153,20 +161,39 @@ class KVCache:
         self.kv, self.length_B = self.kv[:, :, rows], self.length_B[rows]
 
 
+def positions(lengths, cache, device):
+    """Of each token in its sequence: from 0, or, behind a cache that is not new, one more a row."""
+    if cache is not None and cache.length_B is not None:
+        return cache.length_B
+    return torch.cat([torch.arange(length, device=device) for length in lengths])
+
+
+@functools.lru_cache(maxsize=8)
+def slopes_on(device, heads):
+    return alibi_slopes(heads).to(device)                       # float32, whatever the weights are
+
+
 class Transformer(nn.Module):
     def __init__(self, config):
         super().__init__()
         self.config = config
-        self.raw_config, self.prefix = config.to_json(), "transformer."  # replaced by a loaded folder's
-        self.embed = nn.Embedding(config.vocabulary, config.width)
-        self.embed_norm = nn.LayerNorm(config.width, eps=config.norm_eps)
+        self.raw_config, self.prefix = None, self.usual_prefix         # replaced by a loaded folder's
+        empty_VD = torch.empty(config.vocabulary, config.width)           # to be loaded, or initialised
+        self.embed = nn.Embedding.from_pretrained(empty_VD, freeze=False)
+        self.embed_norm = make_norm(config) if config.embed_norm else nn.Identity()
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
-        self.final_norm = nn.LayerNorm(config.width, eps=config.norm_eps)
-        self.register_buffer("slopes_H", alibi_slopes(config.heads), persistent=False)
+        self.final_norm = make_norm(config)
+        if not config.tied:
+            self.unembed = nn.Linear(config.width, config.vocabulary, bias=False)
 
     @property
     def unembed_VD(self):
-        return self.embed.weight
+        return self.embed.weight if self.config.tied else self.unembed.weight
+
+    @property
+    def usual_prefix(self):
+        """Of tensor names in a checkpoint with all of the model, its unembedding included."""
+        return NAMES[self.config.family][0]
 
     @property
     def device(self):
@@ -176,16 +203,36 @@ class Transformer(nn.Module):
         """Hidden states (N, D) after the final norm.
         lengths: tokens of each sequence, a list of ints that sums to N.
         With a KVCache the first call stores the prompts, and each later call takes one more token a row."""
-        x_ND = self.embed_norm(self.embed(ids_N))
-        for i, block in enumerate(self.blocks):
+        config, slopes_H, turn = self.config, None, None
+        if config.rope:
+            turn = rotation(config.rope, config.head_size, positions(lengths, cache, ids_N.device))
+        else:
+            slopes_H = slopes_on(ids_N.device, config.heads)
+
+        def attend(layer, q_NHK, k_NGK, v_NGK):
+            if turn:
+                q_NHK, k_NGK = rotate(q_NHK, *turn), rotate(k_NGK, *turn)
             if cache is None:
-                x_ND = block(x_ND, lambda q, k, v: attention(q, k, v, lengths, self.slopes_H))
-            else:
-                x_ND = block(x_ND, lambda q, k, v: cache.attend(
-                    i, len(self.blocks), self.slopes_H, lengths, q, k, v))  # noqa: B023
+                return attention(q_NHK, k_NGK, v_NGK, lengths, slopes_H, config.windows[layer])
+            return cache.attend(layer, config.layers, lengths, q_NHK, k_NGK, v_NGK, slopes_H,
+                                config.windows[layer])
+        x_ND = self.embed_norm(self.embed(ids_N))
+        for layer, block in enumerate(self.blocks):
+            x_ND = block(x_ND, functools.partial(attend, layer))
         if cache is not None:
             cache.advance(lengths)
         return self.final_norm(x_ND)
+
+    def end_to_end(self, sequences):
+        """(ids_N, lengths) of lists of token ids.  Raises ValueError for none, an empty one, or an id that is
+        not in the vocabulary."""
+        ids = [token for sequence in sequences for token in sequence]
+        if not all(len(sequence) for sequence in sequences) or not ids:
+            raise ValueError("at least one sequence is needed, and at least one token in each")
+        if min(ids) < 0 or max(ids) >= self.config.vocabulary:
+            raise ValueError(f"token ids run from {min(ids)} to {max(ids)}, but the vocabulary has "
+                             f"{self.config.vocabulary} entries")
+        return torch.tensor(ids, device=self.device), [len(sequence) for sequence in sequences]
 
     def score(self, pack, temperature=1.0):
         """(logp_M, entropy_M) of a dataset.Pack's scored tokens:
@@ -197,10 +244,7 @@ class Transformer(nn.Module):
     def logits(self, sequences):
         """One (T, V) float32 tensor for each list of token ids;
         row t speaks of the token after ids[: t + 1]."""
-        lengths = [len(ids) for ids in sequences]
-        if min(lengths, default=0) < 1:
-            raise ValueError("logits needs at least one sequence, and at least one token in each")
-        ids_N = torch.tensor([token for ids in sequences for token in ids], device=self.device)
+        ids_N, lengths = self.end_to_end(sequences)
         hidden_ND = self(ids_N, lengths)
         return list(logits(hidden_ND, self.unembed_VD).float().split(lengths))
 
@@ -217,120 +261,90 @@ class Transformer(nn.Module):
                     parameter.fill_(1.0 if "norm" in name and name.endswith("weight") else 0.0)
         return self
 
-    def save(self, folder):
-        """Write config.json and model.safetensors, with the tensor names that came in
-        (adapters are saved by lora.save_adapter)."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        tensors = {theirs: tensor for theirs, tensor in self.tensors_out()}
-        raw = {**self.raw_config, "torch_dtype": str(self.embed.weight.dtype).removeprefix("torch.")}
-        write_json(folder / "config.json", raw)
-        save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-
     def tensors_out(self):
+        """(checkpoint's name, tensor) of every parameter of the base; lora.save_adapter has the adapters."""
         for ours, parameter in self.named_parameters():
             if ".lora_" not in ours:
-                theirs = self.their_name(ours.replace(".linear.", "."))
-                yield theirs, self.to_theirs(ours, parameter.detach()).contiguous()
+                yield self.their_name(ours.replace(".linear.", ".")), parameter.detach().contiguous()
 
-    def their_name(self, ours):
-        """blocks.3.mlp.up.weight -> transformer.h.3.mlp.dense_h_to_4h.weight."""
-        for mine, theirs in BLOOM_NAMES:
-            if mine in ours:
-                return self.prefix + ours.replace("blocks.", "h.").replace(mine, theirs)
-        raise KeyError(f"{ours} has no name in a BLOOM checkpoint")
+    def save(self, folder, shard_bytes=5 * 10**9):
+        """Write config.json and safetensors (in shards, beyond shard_bytes), with the tensor names that came
+        in.  Raises OSError if the disk refuses."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_tensors(folder, self.tensors_out(), shard_bytes)
+        raw, dtype = dict(self.raw_config or self.config.to_json()), str(self.embed.weight.dtype)
+        raw["dtype" if "dtype" in raw else "torch_dtype"] = dtype.removeprefix("torch.")
+        write_json(folder / "config.json", raw)
 
-    def to_ours(self, ours, tensor):
-        """BLOOM stores query, key and value interleaved by head, rows (H, 3, K); ours are (3, H, K).
-        For weight, bias and LoRA's B."""
-        return _swap_rows(tensor, self.config.heads, 3) if "qkv" in ours else tensor
-
-    def to_theirs(self, ours, tensor):
-        return _swap_rows(tensor, 3, self.config.heads) if "qkv" in ours else tensor
-
-
-# One line a kind of tensor: our name, BLOOM's name.  Layers are blocks.<i>. here and h.<i>. there.
-BLOOM_NAMES = [
-    ("embed_norm", "word_embeddings_layernorm"),
-    ("embed.", "word_embeddings."),
-    ("norm1", "input_layernorm"),
-    ("attention.qkv", "self_attention.query_key_value"),
-    ("attention.out", "self_attention.dense"),
-    ("norm2", "post_attention_layernorm"),
-    ("mlp.up", "mlp.dense_h_to_4h"),
-    ("mlp.down", "mlp.dense_4h_to_h"),
-    ("final_norm", "ln_f"),
-]
+    def their_name(self, ours, prefix=None):
+        """blocks.3.mlp.up.weight -> transformer.h.3.mlp.dense_h_to_4h.weight, with the prefix of the
+        checkpoint that came in unless another is given."""
+        _, layers, names = NAMES[self.config.family]
+        layer, stem, ending = re.fullmatch(r"(?:blocks\.(\d+)\.)?(.+?)(\.weight|\.bias)?", ours).groups()
+        inside = "" if layer is None else f"{layers}.{layer}."
+        prefix = "" if stem == "unembed" else self.prefix if prefix is None else prefix
+        return f"{prefix}{inside}{names[stem]}{ending or ''}"
 
 
-def _swap_rows(tensor, outer, inner):
-    return tensor.view(outer, inner, -1, *tensor.shape[1:]).transpose(0, 1).reshape(tensor.shape)
+LLAMA_NAMES = ("model.", "layers", {
+    "embed": "embed_tokens", "norm1": "input_layernorm",
+    "attention.q": "self_attn.q_proj", "attention.k": "self_attn.k_proj", "attention.v": "self_attn.v_proj",
+    "attention.q_norm": "self_attn.q_norm", "attention.k_norm": "self_attn.k_norm",
+    "attention.out": "self_attn.o_proj", "norm2": "post_attention_layernorm",
+    "mlp.gate": "mlp.gate_proj", "mlp.up": "mlp.up_proj", "mlp.down": "mlp.down_proj",
+    "final_norm": "norm", "unembed": "lm_head"})
+BLOOM_NAMES = ("transformer.", "h", {
+    "embed": "word_embeddings", "embed_norm": "word_embeddings_layernorm", "norm1": "input_layernorm",
+    "attention.qkv": "self_attention.query_key_value", "attention.out": "self_attention.dense",
+    "norm2": "post_attention_layernorm", "mlp.up": "mlp.dense_h_to_4h", "mlp.down": "mlp.dense_4h_to_h",
+    "final_norm": "ln_f", "unembed": "lm_head"})
+NAMES = {"bloom": BLOOM_NAMES, "llama": LLAMA_NAMES, "mistral": LLAMA_NAMES, "qwen2": LLAMA_NAMES,
+         "qwen3": LLAMA_NAMES}                                  # prefix, name of the layers, ours -> theirs
+NO_WEIGHTS = re.compile(r".*\.(rotary_emb\.inv_freq|scale_mask_softmax\.causal_mask)")     # of old files
 
 
 def load_model(folder, dtype=torch.float32, device="cpu"):
-    """A Transformer from a Hugging Face folder (config.json + safetensors or .bin, in shards or not).
-    Raises FileNotFoundError or ValueError, in one line, for what is missing, surplus, misshapen or
-    unreadable."""
+    """A Transformer from a Hugging Face folder: config.json and safetensors or .bin, in shards or not, of
+    BLOOM, LLaMA, Mistral, Qwen2 or Qwen3.  Raises FileNotFoundError or ValueError, in one line, for what is
+    missing, surplus, misshapen or unreadable, and for what cannot be honoured exactly."""
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder; give a model folder in Hugging Face format")
-    config = ModelConfig.from_folder(folder)
-    with torch.device("meta"):
+    config, raw = read_config(folder)
+    with torch.device("meta"):                                  # shapes without memory
         model = Transformer(config)
-    model = model.to(dtype).to_empty(device=device)
-    model.slopes_H = alibi_slopes(config.heads).to(device)          # stays float32, whatever the weights are
-    model.raw_config = read_json(folder / "config.json")
+    model.raw_config = raw
     wanted = dict(model.named_parameters())
-    rows = {theirs.removeprefix("transformer."): ours
-            for ours in wanted for theirs in [model.their_name(ours)]}
+    rows = {model.their_name(ours, prefix=""): ours for ours in wanted}
+    sources = {}
     for path, theirs, tensor in read_tensors(folder):
-        if theirs == "lm_head.weight":                                 # the embedding again, tied
+        bare = theirs.removeprefix(model.usual_prefix)
+        if NO_WEIGHTS.fullmatch(theirs):
             continue
-        bare = theirs.removeprefix("transformer.")
-        model.prefix = theirs[:len(theirs) - len(bare)]
-        if bare not in rows:
-            raise ValueError(f"{path}: tensor {theirs} {tuple(tensor.shape)} "
-                             f"has no place in a BLOOM model of {config.layers} layers")
-        ours = rows[bare]
-        if ours not in wanted:
+        if bare in sources:
             raise ValueError(f"{path}: tensor {theirs} is there twice")
-        parameter = wanted.pop(ours)
-        if parameter.shape != tensor.shape:
-            raise ValueError(f"{path}: {theirs} is {tuple(tensor.shape)}, "
-                             f"but config.json makes it {tuple(parameter.shape)}")
-        with torch.no_grad():
-            parameter.copy_(model.to_ours(ours, tensor))
+        if not tensor.is_floating_point() or tensor.dtype.itemsize < 2:
+            raise ValueError(f"{path}: tensor {theirs} is {tensor.dtype}; give unquantised weights")
+        sources[bare] = tensor
+        if bare == "lm_head.weight" and config.tied:
+            continue
+        if bare not in rows:
+            raise ValueError(f"{path}: tensor {theirs} {tuple(tensor.shape)} has no place in a "
+                             f"{config.family} model of {config.layers} layers")
+        ours = rows[bare]
+        if wanted.pop(ours).shape != tensor.shape:
+            raise ValueError(f"{path}: {theirs} is {tuple(tensor.shape)}, but config.json makes it "
+                             f"{tuple(model.get_parameter(ours).shape)}")
+        if bare != "lm_head.weight":
+            model.prefix = theirs[:len(theirs) - len(bare)]
+        parent, _, leaf = ours.rpartition(".")
+        setattr(model.get_submodule(parent), leaf, nn.Parameter(materialise(tensor, dtype, device)))
     if wanted:
         raise ValueError(f"{folder}: {len(wanted)} tensors are not in the checkpoint, "
                          f"the first: {model.their_name(min(wanted))}")
+    if config.tied and "lm_head.weight" in sources and not equal(
+            sources["lm_head.weight"], sources[model.their_name("embed.weight", prefix="")]):
+        raise ValueError(f"{folder}: config.json ties the unembedding to the embedding, but lm_head.weight "
+                         "differs from it; set tie_word_embeddings to false if both are meant")
     return model.eval()
-
-
-def read_tensors(folder):
-    """(path, name, tensor) for every tensor of the folder, one at a time."""
-    for stem, suffix in (("model", "safetensors"), ("pytorch_model", "bin")):
-        index, single = folder / f"{stem}.{suffix}.index.json", folder / f"{stem}.{suffix}"
-        if index.is_file() or single.is_file():
-            break
-    else:
-        raise FileNotFoundError(f"{folder}: no model.safetensors or pytorch_model.bin "
-                                "(nor an index of shards)")
-    if single.is_file():
-        files = [single]
-    else:
-        files = [folder / name for name in sorted(set(read_json(index).get("weight_map", {}).values()))]
-    for path in files:
-        if path.parent != folder:
-            raise ValueError(f"{index}: shard {path} lies outside the folder")
-        if not path.is_file():
-            raise FileNotFoundError(f"{path}: a shard named by {index.name} is missing")
-        try:
-            if suffix == "bin":
-                yield from ((path, name, tensor)
-                            for name, tensor in torch.load(path, weights_only=True, mmap=True).items())
-            else:
-                with safe_open(path, framework="pt") as file:
-                    yield from ((path, name, file.get_tensor(name)) for name in file.keys())
-        except Exception as error:                                     # each library has kinds of its own
-            raise ValueError(f"{path}: cannot be read ({str(error).splitlines()[0]}); "
-                             "is the download complete?") from None

@@ -18,11 +18,21 @@ from pathlib import Path
 import torch
 
 from clinicalgpt.cli import arg, run_main
+from clinicalgpt.config import ModelConfig
 from clinicalgpt.dataset import Example, batch_of_step, micro_batches, pack, steps_per_epoch
 from clinicalgpt.files import read_json, read_jsonl
-from clinicalgpt.model import ModelConfig, Transformer
-from clinicalgpt.run import Run, RunConfig, learning_rate, make_optimizer, optimizer_step, seed_of
-from clinicalgpt.tokenizer import SentencePiece, Template, train_sentencepiece
+from clinicalgpt.model import Transformer
+from clinicalgpt.run import (
+    Run,
+    RunConfig,
+    learning_rate,
+    make_optimizer,
+    optimizer_step,
+    save_model,
+    seed_of,
+)
+from clinicalgpt.template import Template
+from clinicalgpt.tokenizer import load_tokenizer, train_sentencepiece
 from data.generate import generate
 
 
@@ -54,18 +64,18 @@ def main(cfg):
     lines = read_lines(cfg.text)                                              # 2. tokenizer, from the text
     template = Template()
     if not run.continues:
-        dialogues = ["".join(text for text, _ in template.segments(record["messages"]))
+        dialogues = ["".join(text for text, _ in template.parts(record["messages"]))
                      for path in cfg.dialogues for _, record in read_jsonl(path)]
         names = [line.split("\t")[0] for line in read_lines([cfg.names])] if cfg.names else []
-        train_sentencepiece(lines + dialogues, run.out / "tokenizer.model", cfg.vocabulary,
+        train_sentencepiece(lines + dialogues, run.out / "tokenizer", cfg.vocabulary,
                             ["User:", "Assistant:", *names])
-    tokenizer = SentencePiece(run.out / "tokenizer.model")
+    tokenizer = load_tokenizer(run.out / "tokenizer")
     examples = []                                                             # 3. every token is learned
     for line in lines:
         ids = tokenizer.encode(line) + [tokenizer.eos_id]
         examples += [Example(part, [True] * len(part), {})
                      for part in (ids[i:i + cfg.max_len] for i in range(0, len(ids), cfg.max_len))]
-    config = ModelConfig(tokenizer.vocabulary, cfg.width, cfg.layers, cfg.heads)
+    config = ModelConfig.bloom(tokenizer.vocabulary, cfg.width, cfg.layers, cfg.heads)
     model = Transformer(config).initialise(torch.Generator().manual_seed(seed_of(cfg.seed, 0))).to(run.device)
     optimizer = make_optimizer([(model.parameters(), cfg.lr)], cfg.weight_decay)
     total = cfg.steps or max(1, round(cfg.epochs * steps_per_epoch(len(examples), cfg.batch_size)))
@@ -81,10 +91,9 @@ def main(cfg):
         run.log(step, loss=loss, tokens=count)
 
     def save(folder):                                                         # 5. the model, marked as ours
-        model.raw_config |= {"clinicalgpt": "pretrained from nothing by clinicalgpt.pretrain"}
-        model.save(folder / "model")
-        tokenizer.save(folder / "model")
-        template.save(folder / "template.json")
+        origin = {"clinicalgpt": "pretrained from nothing by clinicalgpt.pretrain"}
+        model.raw_config = config.to_json() | origin
+        save_model(folder, model, tokenizer, template)
     return run.finish(save, loss=loss)
 
 

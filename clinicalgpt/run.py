@@ -32,7 +32,8 @@ from clinicalgpt.lora import load_adapter, merge
 from clinicalgpt.model import load_model
 from clinicalgpt.report import write_report
 from clinicalgpt.reward import ScalarHead
-from clinicalgpt.tokenizer import Template, load_tokenizer
+from clinicalgpt.template import Template, template_of
+from clinicalgpt.tokenizer import load_tokenizer
 
 MAY_CHANGE = {"resume", "overwrite", "log_every", "save_every", "out", "device"}  # in a continuation
 
@@ -303,9 +304,9 @@ def versions():
             "threads": torch.get_num_threads(), "machine": platform.machine()}
 
 
-def open_run(folder, device="cpu", dtype=torch.float32, merged=True):
-    """(model, tokenizer, template) of a finished run, or of a model folder.  A run with an adapter is its
-    base with the adapter merged in, or under the name "policy" if not merged."""
+def open_run(folder, device="cpu", dtype=torch.float32, style="auto"):
+    """(model, tokenizer, template) of a finished run, or of a model folder, whose template may be chosen by
+    its style.  A run with an adapter is its base with the adapter merged in."""
     folder = Path(folder)
     if (folder / "model").is_dir():
         model = load_model(folder / "model", dtype, device)
@@ -313,14 +314,24 @@ def open_run(folder, device="cpu", dtype=torch.float32, merged=True):
     if (folder / "adapter").is_dir():
         model, tokenizer, template = open_run(read_json(folder / "config.json")["trunk"], device, dtype)
         load_adapter(model, folder / "adapter", "policy")
-        return (merge(model, "policy") if merged else model), tokenizer, template
+        return merge(model, "policy"), tokenizer, Template.load(folder / "template.json")
     if (folder / "checkpoint").is_dir() or (folder / "metrics.jsonl").is_file():
         raise ValueError(f"{folder}: this run has not ended; continue it with --resume")
     model, tokenizer = load_model(folder, dtype, device), load_tokenizer(folder)
     if tokenizer.vocabulary > model.config.vocabulary:
         raise ValueError(f"{folder}: the tokenizer has {tokenizer.vocabulary} entries, "
                          f"the model {model.config.vocabulary}; take both from one source")
-    return model, tokenizer, Template()
+    template = template_of(tokenizer, style)
+    template.end_id(tokenizer)                              # said now: without one, no answer could end
+    return model, tokenizer, template
+
+
+def save_model(folder, model, tokenizer, template):
+    """A run's results with all weights: template.json, and model/, a Hugging Face folder on its own."""
+    template.save(folder / "template.json")
+    model.save(folder / "model")
+    tokenizer.save(folder / "model")
+    template.export(folder / "model", tokenizer)
 
 
 def model_folder(run):

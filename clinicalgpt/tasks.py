@@ -33,7 +33,7 @@ from clinicalgpt.metrics import (
     wilson,
 )
 from clinicalgpt.reward import last_token_score
-from clinicalgpt.tokenizer import encode_dialogue
+from clinicalgpt.template import encode_dialogue, newest
 
 TASKS = ("dialogue", "exam", "diagnosis", "qa")
 EXAM_ANSWER = {"zh": "答案：{text}（{letter}）", "en": "Answer: {text} ({letter})"}   # as data/ writes them
@@ -51,14 +51,14 @@ class Speaker:
 
     def replies(self, dialogues):
         """A greedy reply to each dialogue, in order."""
-        prompts = [encode_dialogue(self.tokenizer, self.template, d)[0][-self.cfg.max_len:]
-                   for d in dialogues]
+        prompts = [newest(encode_dialogue(self.tokenizer, self.template, d)[0], self.cfg.max_len,
+                          self.template) for d in dialogues]
         order, texts = sorted(range(len(prompts)), key=lambda i: -len(prompts[i])), [""] * len(prompts)
         for start in tqdm(range(0, len(order), self.cfg.batch_size),
                           desc=self.label, unit="batch", mininterval=1):
             rows = order[start:start + self.cfg.batch_size]
             new = generate(self.model, [prompts[i] for i in rows], self.cfg.max_new_tokens,
-                           eos_id=self.tokenizer.eos_id)
+                           eos_id=self.template.end_id(self.tokenizer))
             for i, ids in zip(rows, new):
                 texts[i] = self.tokenizer.decode(ids).strip()
         return texts
@@ -68,10 +68,10 @@ class Speaker:
         """log p of the last assistant message of each dialogue, its end token included."""
         examples = []
         for dialogue in dialogues:
-            prompt = len(encode_dialogue(self.tokenizer, self.template, dialogue[:-1])[0])
-            ids, _ = encode_dialogue(self.tokenizer, self.template, dialogue)
-            ids, prompt = ids[-self.cfg.max_len:], max(prompt - max(len(ids) - self.cfg.max_len, 0), 1)
-            examples.append(Example(ids, [i >= prompt for i in range(len(ids))], {}))
+            ids, answer = encode_dialogue(self.tokenizer, self.template, dialogue)
+            said = answer[::-1].index(False) if False in answer else len(ids)      # tokens of the last answer
+            ids = newest(ids, self.cfg.max_len, self.template)
+            examples.append(Example(ids, [0 < i >= len(ids) - said for i in range(len(ids))], {}))
         totals = []
         for part in tqdm(list(micro_batches(examples, self.cfg.micro_batch_tokens, lambda e: len(e.ids))),
                          desc=self.label, unit="batch"):
@@ -196,7 +196,7 @@ def reward_scores(reward, records, answers, max_len):
     for texts in answers.values():
         for record, text in zip(records, texts):
             dialogue = record["messages"][:-1] + [{"role": "assistant", "content": text}]
-            ids = encode_dialogue(tokenizer, template, dialogue)[0][-max_len:]
+            ids = newest(encode_dialogue(tokenizer, template, dialogue)[0], max_len, template)
             ids_N = torch.tensor(ids, device=model.device)
             with adapter(model, name):
                 hidden_ND = model(ids_N, [len(ids_N)])

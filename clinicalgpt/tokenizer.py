@@ -1,121 +1,283 @@
 """
-Text to tokens and back, and a dialogue to tokens with a mark on those that are the assistant's.
-(Not here: batches, see dataset.py.)
+The tokenizer of a model folder: text to token ids and back.
+(Not here: merging, see bpe.py; dialogues, see template.py.)
 
-The template turns messages into text.  Plain markers serve every base model:
+    tokenizer.model               SentencePiece, by its own library     LLaMA, Mistral, the embedded base
+    tokenizer.json                byte-pair encoding by hand            BLOOM, Llama 3, Qwen
+    vocab.json and merges.txt     the same, in GPT-2's two files
+    *.tiktoken, or a list of      the same, as ranks                    Qwen, Llama 3
+    ranks named tokenizer.model
 
-    User:\\n<content>\\nAssistant:\\n<content><eos>\\nUser:\\n...
-
-Pieces of the template and answers are encoded apart and joined, so the ids of a prompt are the same whether
-its answer follows (training) or is still to come (rollouts, evaluation), and the mark on the answer is exact
-by construction.  An answer's mark covers its <eos>: ending is part of what is learned.  The template is
-stored with a run (template.json) and used by every later stage.
+Special tokens (<s>, </s>, <|im_end|>) steer a model, so none is ever made from text: "</s>" in a question is
+four characters.  Only a template writes them (template.py).  Added tokens that are not special (<think>) are
+words like others, found before anything is merged.
 """
 
 import io
+import re
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import sentencepiece
 
+from clinicalgpt import bpe
 from clinicalgpt.files import read_json, write_json
+from clinicalgpt.patterns import GPT2, LLAMA3, QWEN2
 
-ROLES = ("system", "user", "assistant")
+FILES = ("tokenizer.json", "*.model", "vocab.json", "merges.txt", "encoder.json", "vocab.bpe", "*.tiktoken",
+         "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "generation_config.json",
+         "chat_template.jinja", "chat_template.json", "template.json")
+SPECIAL = ("eos_token", "bos_token", "unk_token", "pad_token", "additional_special_tokens",
+           "extra_special_tokens")
+USUAL_ENDS = ("</s>", "<|endoftext|>", "<|end_of_text|>", "<|im_end|>", "<|eot_id|>")
+QWEN_SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", *(f"<|extra_{i}|>" for i in range(205))]
+LLAMA3_SPECIAL = [f"<|reserved_special_token_{i}|>" for i in range(251)]
+LLAMA3_SPECIAL[4:5] = ["<|start_header_id|>", "<|end_header_id|>", LLAMA3_SPECIAL[4], "<|eot_id|>"]
+LLAMA3_SPECIAL[:0] = ["<|begin_of_text|>", "<|end_of_text|>"]
+NO_DUMMY_PREFIX = b"\x1a\x02\x18\x00"       # protobuf, merged in: normalizer_spec { add_dummy_prefix: false }
 
 
 @dataclass(frozen=True)
-class Template:
-    """Text around a message's content, by role;
-    an answer is preceded by `cue` and followed by the end token."""
-    system: str = "{content}\n"
-    user: str = "User:\n{content}\n"
-    cue: str = "Assistant:\n"
-    after_answer: str = "\n"
+class Added:
+    """A token beside the vocabulary, found in a text by its spelling."""
+    content: str
+    special: bool = False
+    normalized: bool = False                                # looked for in the normal form of the text
+    lstrip: bool = False                                    # swallows white space before it,
+    rstrip: bool = False                                    # and behind it
+    single_word: bool = False
 
-    @classmethod
-    def load(cls, path):
-        try:
-            return cls(**read_json(path))
-        except TypeError as error:
-            raise ValueError(f"{path}: not a template ({error}); a run of this project writes one") from None
+    @property
+    def pattern(self):
+        edge = r"\b" if self.single_word else ""
+        left, right = (r"\s*" if strip else "" for strip in (self.lstrip, self.rstrip))
+        return f"{left}{edge}({re.escape(self.content)}){edge}{right}"
 
-    def save(self, path):
-        write_json(path, asdict(self))
 
-    def segments(self, messages):
-        """[(text, is_answer), ...], ending with the cue where the assistant is to speak next."""
-        segments, prompt = [], ""
-        for message in messages:
-            if message["role"] == "assistant":
-                segments += [(prompt + self.cue, False), (message["content"], True)]
-                prompt = self.after_answer
-            else:
-                prompt += getattr(self, message["role"]).replace("{content}", message["content"])
-        if messages[-1]["role"] != "assistant":
-            segments.append((prompt + self.cue, False))
-        return segments
+class Tokenizer:
+    """Text to ids and back, with added tokens beside the vocabulary of `core`.
+
+    special: {content: id};  bos: the special token for the beginning, or "", and adds_bos, whether the model
+    is used to it before every sequence;  eos, eos_id: the one that ends a text, "" and None if there is none;
+    vocabulary: the largest id + 1."""
+
+    def __init__(self, core, added, eos="", bos="", adds_bos=False, folder=None):
+        self.core, self.added, self.eos, self.bos, self.folder = core, added, eos, bos, folder
+        self.adds_bos = adds_bos and bool(bos)
+        self.special = {token.content: i for i, token in added.items() if token.special}
+        self.eos_id = self.special.get(eos)
+        self.vocabulary = max([core.size, *(i + 1 for i in added)])
+        self.find_special = _finder([(token, i) for i, token in added.items() if token.special])
+        words = [(token, i) for i, token in added.items() if not token.special]
+        self.find, self.find_normalised = (_finder([pair for pair in words if pair[0].normalized == late])
+                                           for late in (False, True))
+
+    def encode(self, text, start=True):
+        """Token ids of a text; nothing is added, and no special token is made.  start: the text begins a
+        sequence (where some models put a space before it) and does not go on from other text."""
+        ids = []
+        for raw, word in self.find(whole_characters(text)):
+            for piece, late_word in self.find_normalised(self.core.normalise(raw)):
+                ids += self.core.encode(piece, start) if piece else []
+                ids += [] if late_word is None else [late_word]
+                start = self.core.every_piece_starts
+            ids += [] if word is None else [word]
+        return ids
+
+    def decode(self, ids, start=True):
+        """The text of token ids, without special tokens and without ids that are no token's."""
+        parts, run = [], []
+        for i in [*ids, None]:
+            if i is not None and i not in self.added:
+                run += [i] if self.core.knows(i) else []
+                continue
+            if run:
+                parts.append(self.core.decode(run, start))
+                run, start = [], False
+            if i is not None and not self.added[i].special:
+                parts.append(self.added[i].content)
+        return "".join(parts)
+
+    def save(self, folder):
+        """Copy the tokenizer's files into a folder, as they came."""
+        for path in sorted({path for name in FILES for path in self.folder.glob(name)}):
+            shutil.copyfile(path, Path(folder) / path.name)
+
+
+def whole_characters(text):
+    """The text with halves of surrogate pairs joined; a half without its other is U+FFFD."""
+    try:
+        text.encode()
+        return text
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _finder(tokens):
+    """The function that cuts a text at added tokens: (what comes before one, its id) for each of them, and
+    (what is left, None)."""
+    if not tokens:
+        return lambda text: [(text, None)]
+    tokens = sorted(tokens, key=lambda pair: -len(pair[0].content))             # the longest that fits
+    pattern, ids = re.compile("|".join(token.pattern for token, _ in tokens)), [i for _, i in tokens]
+
+    def find(text):
+        position = 0
+        for match in pattern.finditer(text):
+            yield text[position:match.start()], ids[match.lastindex - 1]
+            position = match.end()
+        yield text[position:], None
+    return find
 
 
 class SentencePiece:
-    """A tokenizer.model of SentencePiece.  Special tokens are never made from text:
-    "</s>" in a question is four characters."""
+    """A SentencePiece model, by its library.  Where it puts a space before a text, it does so at the start of
+    a sequence, and behind every special token if every_piece_starts (transformers calls that legacy)."""
 
-    def __init__(self, path):
-        self.path = Path(path)
+    def __init__(self, path, every_piece_starts=False):
+        proto, self.every_piece_starts = Path(path).read_bytes(), every_piece_starts
         try:
-            self.processor = sentencepiece.SentencePieceProcessor(model_file=str(path))
+            self.first = sentencepiece.SentencePieceProcessor(model_proto=proto)
+            self.later = sentencepiece.SentencePieceProcessor(model_proto=proto + NO_DUMMY_PREFIX)
         except (RuntimeError, OSError) as error:
             raise ValueError(f"{path}: not a SentencePiece model ({error})") from None
-        self.eos_id, self.vocabulary = self.processor.eos_id(), self.processor.vocab_size()
-        if self.eos_id < 0:
-            raise ValueError(f"{path}: this SentencePiece model has no end token; answers could not end")
+        self.size = self.first.vocab_size()
+        self.vocab = {self.first.id_to_piece(i): i for i in range(self.size)}
 
-    def encode(self, text):
-        return self.processor.encode(text)
+    def normalise(self, text):
+        return text
 
-    def decode(self, ids):
-        return self.processor.decode([i for i in ids if not self.processor.is_control(i)])
+    def encode(self, text, start):
+        return (self.first if start else self.later).encode(text)
 
-    def save(self, folder):
-        """tokenizer.model, and the tokenizer_config.json by which transformers builds the same tokenizer."""
-        shutil.copyfile(self.path, Path(folder) / "tokenizer.model")
-        config = {"tokenizer_class": "LlamaTokenizer", "legacy": False, "add_bos_token": False,
-                  "add_eos_token": False, "add_prefix_space": False}
-        config |= {f"{name}_token": self.processor.id_to_piece(i) for name in ("bos", "eos", "unk", "pad")
-                   if (i := getattr(self.processor, f"{name}_id")()) >= 0}
-        write_json(Path(folder) / "tokenizer_config.json", config)
+    def decode(self, ids, start):
+        return (self.first if start else self.later).decode(ids)
 
+    def knows(self, i):
+        return 0 <= i < self.size
+
+
+# ---- from a folder ---------------------------------------------------------------------------------------
 
 def load_tokenizer(folder):
-    """The tokenizer of a model folder: .encode(text) -> list[int], .decode(ids) -> str, .eos_id;
-    nothing is added unless asked."""
-    path = Path(folder) / "tokenizer.model"
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; this version reads SentencePiece tokenizers")
-    return SentencePiece(path)
+    """The Tokenizer of a model folder: .encode(text) -> list[int], .decode(ids) -> str.  Raises
+    FileNotFoundError or ValueError, in one line, for what is missing or not understood."""
+    folder = Path(folder)
+    config, special, model = (read_json(folder / name, missing={}) for name in
+                              ("tokenizer_config.json", "special_tokens_map.json", "config.json"))
+    core, added, names, adds_bos = _core(folder, config, model)
+    for i, entry in (config.get("added_tokens_decoder") or {}).items():
+        added.setdefault(int(i), _added(entry))
+    for content, i in read_json(folder / "added_tokens.json", missing={}).items():
+        added.setdefault(i, Added(content))
+    names |= {key: source[key] for source in (special, config) for key in SPECIAL if source.get(key)}
+    ids = core.vocab | {token.content: i for i, token in added.items()}
+    for content in (content for value in names.values() for content in _contents(value)):
+        if content in ids:                                  # what is named as special is special
+            added[ids[content]] = Added(content, special=True)
+    known = {token.content for token in added.values() if token.special}
+    eos, bos = ("".join(_contents(names.get(key))[:1]) for key in ("eos_token", "bos_token"))
+    eos = eos or next((end for end in USUAL_ENDS if end in known), "")
+    return Tokenizer(core, added, eos, bos, config.get("add_bos_token", adds_bos), folder)
 
 
-def encode_dialogue(tokenizer, template, messages):
-    """(ids, answer): token ids of the dialogue and, for each,
-    whether the assistant says it (end tokens included)."""
-    ids, answer = [], []
-    for text, is_answer in template.segments(messages):
-        tokens = tokenizer.encode(text) + [tokenizer.eos_id] * is_answer
-        ids += tokens
-        answer += [is_answer] * len(tokens)
-    return ids, answer
+def _core(folder, config, model):
+    """(BPE or SentencePiece, {id: Added}, names of special tokens, whether sequences begin with bos)."""
+    for path in (folder / "tokenizer.model", *sorted(folder.glob("*.tiktoken")), folder / "tokenizer.json"):
+        if path.name == "tokenizer.json" and path.is_file():
+            return _from_json(path)
+        if path.is_file():
+            is_ranks = re.match(rb"[A-Za-z0-9+/]+=* \d+\r?\n", path.read_bytes()[:200])
+            return _from_ranks(path, model) if is_ranks else _from_sentencepiece(path, config)
+    for vocab, merges in (("vocab.json", "merges.txt"), ("encoder.json", "vocab.bpe")):
+        if (folder / vocab).is_file():
+            return _from_two_files(folder / vocab, folder / merges, config, model)
+    if len(others := list(folder.glob("*.model"))) == 1:
+        return _from_sentencepiece(others[0], config)
+    raise FileNotFoundError(f"{folder}: no tokenizer.json, tokenizer.model, vocab.json with merges.txt, or "
+                            "*.tiktoken")
 
 
-def train_sentencepiece(texts, path, vocabulary, whole=()):
-    """Train a unigram SentencePiece model on lines of text and write it to `path`: no text
-    normalisation, newlines kept, bytes for what is unknown, so that every string survives encode and
-    decode.  The strings in `whole` are never cut."""
-    model = io.BytesIO()
+def _from_sentencepiece(path, config):
+    core = SentencePiece(path, bool(config.get("legacy", False)))
+    names = {f"{which}_token": core.first.id_to_piece(i) for which in ("eos", "bos")
+             if (i := getattr(core.first, f"{which}_id")()) >= 0}
+    control = {i: Added(piece, special=True) for piece, i in core.vocab.items() if core.first.is_control(i)}
+    return core, control, names, "bos_token" in names
+
+
+def _from_json(path):
+    raw = read_json(path)
+    try:
+        core = bpe.from_json(raw)
+        added = {token["id"]: _added(token) for token in raw.get("added_tokens") or ()}
+        first = [step["single"][0] for step in bpe.steps(raw.get("post_processor"), "processors")
+                 if step["type"] == "TemplateProcessing"]
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        raise ValueError(f"{path}: not a tokenizer.json that is understood ({error!r})") from None
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    return core, added, {}, any("SpecialToken" in piece for piece in first)
+
+
+def _from_two_files(vocab_path, merges_path, config, model):
+    """GPT-2's two files; they do not tell the pattern, which is then known by the family."""
+    if not merges_path.is_file():
+        raise FileNotFoundError(f"{merges_path}: no such file; it belongs to {vocab_path.name}")
+    vocab = read_json(vocab_path)
+    lines = merges_path.read_text(encoding="utf-8").split("\n")
+    pairs = [line.removesuffix("\r") for line in lines if line.strip() and not line.startswith("#version")]
+    is_qwen = "qwen" in f"{config.get('tokenizer_class')} {model.get('model_type')}".lower()
+    try:
+        core = bpe.ByteBPE(vocab, bpe.merges(vocab, pairs), [(slice(None), QWEN2 if is_qwen else GPT2)],
+                           normal_form="NFC" if is_qwen else "")
+    except ValueError as error:
+        raise ValueError(f"{merges_path}: {error}") from None
+    return core, {}, {"eos_token": "<|endoftext|>"}, False
+
+
+def _from_ranks(path, model):
+    """Ranks hold no special tokens and no pattern: both are the family's."""
+    if "qwen" in f"{path.name} {model.get('model_type')}".lower():
+        core, special = bpe.from_ranks(path, QWEN2, "NFC"), QWEN_SPECIAL
+        names, adds_bos = {"eos_token": "<|endoftext|>"}, False
+    else:
+        core, special = bpe.from_ranks(path, LLAMA3), LLAMA3_SPECIAL
+        names, adds_bos = {"eos_token": "<|end_of_text|>", "bos_token": "<|begin_of_text|>"}, True
+    added = {core.size + i: Added(token, special=True) for i, token in enumerate(special)}
+    return core, added, names, adds_bos
+
+
+def _added(entry):
+    keys = ("special", "normalized", "lstrip", "rstrip", "single_word")
+    return Added(entry["content"], *(bool(entry.get(key)) for key in keys))
+
+
+def _contents(value):
+    """The token spellings in an entry of tokenizer_config.json: a string, an object, or several of them."""
+    if isinstance(value, dict):
+        return [value["content"]] if isinstance(value.get("content"), str) else []
+    if isinstance(value, list):
+        return [content for part in value for content in _contents(part)]
+    return [value] if isinstance(value, str) else []
+
+
+def train_sentencepiece(texts, folder, vocabulary, whole=()):
+    """Train a unigram SentencePiece model on lines of text and write it, as tokenizer.model with the
+    tokenizer_config.json by which transformers builds the same tokenizer, into `folder`.  No text
+    normalisation, newlines kept, bytes for what is unknown, so that every string survives encode and decode.
+    The strings in `whole` are never cut."""
+    model, folder = io.BytesIO(), Path(folder)
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(texts), model_writer=model, vocab_size=vocabulary, model_type="unigram",
         character_coverage=1.0, normalization_rule_name="identity", remove_extra_whitespaces=False,
         add_dummy_prefix=False, byte_fallback=True, user_defined_symbols=["\n", *whole],
         unk_id=0, bos_id=1, eos_id=2, pad_id=3, hard_vocab_limit=False, num_threads=2,
         max_sentence_length=65536, minloglevel=2)
-    Path(path).write_bytes(model.getvalue())
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "tokenizer_config.json", {
+        "tokenizer_class": "LlamaTokenizer", "legacy": False, "add_bos_token": False, "add_eos_token": False,
+        "add_prefix_space": False, "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>",
+        "pad_token": "<pad>"})
+    (folder / "tokenizer.model").write_bytes(model.getvalue())

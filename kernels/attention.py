@@ -1,11 +1,12 @@
 """
 Causal attention over sequences laid end to end.
-(Not here: the projections around it, the KV cache's bookkeeping.)
+(Not here: the projections around it, rotary positions, the KV cache's bookkeeping.)
 
     o_i = sum_{j <= i} p_ij v_j,  p_i = softmax_j(q_i . k_j / sqrt(K) + slope_h (j - i))  j, i in one sequence
 
-The slopes are ALiBi's (Press 2022, section 3); None leaves the linear bias out.
-Heads of queries may share heads of keys.
+The slopes are ALiBi's (Press 2022, section 3); None leaves the linear bias out.  With a window of w > 0 a
+query sees itself and the w - 1 tokens before it (Mistral, Jiang 2023).  Heads of queries may share heads of
+keys.
 
 Two facts make the fast path short.  The softmax does not see what is added to a whole row, so slope (j - i)
 may be replaced by slope * j: a bias of the key alone, one number a head and key.  PyTorch's CPU kernel takes
@@ -26,14 +27,13 @@ import torch.nn.functional as F
 def alibi_slopes(heads):
     """ALiBi's slopes_H, float32: 2^(-8 h / n) for h = 1..n where n is the largest power of
     two <= heads; the heads beyond take every other slope of the sequence for 2 n (Press 2022,
-    the authors' code; BLOOM uses the same)."""
+    the authors' code).  Powers are taken in float32, as BLOOM's reference does, and so equal to the bit."""
     n = 2 ** math.floor(math.log2(heads))
-    slopes = [2 ** (-8 * h / n) for h in range(1, n + 1)]
-    slopes += [2 ** (-4 * h / n) for h in range(1, 2 * (heads - n) + 1, 2)]
-    return torch.tensor(slopes)
+    return torch.cat([torch.tensor(2 ** (-8 / n)) ** torch.arange(1, n + 1),
+                      torch.tensor(2 ** (-4 / n)) ** torch.arange(1, 2 * (heads - n) + 1, 2)])
 
 
-def attention_reference(q_NHK, k_NGK, v_NGK, lengths, slopes_H=None):
+def attention_reference(q_NHK, k_NGK, v_NGK, lengths, slopes_H=None, window=0):
     """The formula above, spelled out: (N, H, K).  Every faster version must equal this, gradients too."""
     group = q_NHK.shape[1] // k_NGK.shape[1]
     outputs = []
@@ -45,31 +45,56 @@ def attention_reference(q_NHK, k_NGK, v_NGK, lengths, slopes_H=None):
         scores_HTT = q_HTK @ k_HTK.transpose(-1, -2) / math.sqrt(q_NHK.shape[-1])
         if slopes_H is not None:
             scores_HTT = scores_HTT + slopes_H[:, None, None].to(scores_HTT.dtype) * distance_TT
-        probability_HTT = scores_HTT.masked_fill(distance_TT > 0, float("-inf")).softmax(-1)
+        probability_HTT = scores_HTT.masked_fill(_unseen(distance_TT, window), float("-inf")).softmax(-1)
         outputs.append((probability_HTT @ v_HTK).transpose(0, 1))
     return torch.cat(outputs)
 
 
-def attention_fused(q_NHK, k_NGK, v_NGK, lengths, slopes_H=None):
+def _unseen(distance, window):
+    """Which distances j - i a query does not see: the future, and what lies before its window."""
+    return (distance > 0) | (distance <= -window) if window else distance > 0
+
+
+def attention_fused(q_NHK, k_NGK, v_NGK, lengths, slopes_H=None, window=0):
     """The same by PyTorch's fused kernel.  Short sequences of like length share a call, laid out
     as rows with room at the end: what stands in that room comes after every real token, so
     causality alone keeps it from being seen."""
-    grouped = q_NHK.shape[1] != k_NGK.shape[1]
     groups, restore_N = _groups(tuple(lengths), q_NHK.device)
     outputs = []
     for token_n, slot_n, B, T in groups:
         q, k, v = (_rows(x, token_n, slot_n, B, T) for x in (q_NHK, k_NGK, v_NGK))  # (B, heads, T, K)
-        bias, causal = None, True
-        if slopes_H is not None and q.device.type == "cpu" and key_bias_with_causal():
-            bias_dtype = torch.float32 if q.dtype in (torch.bfloat16, torch.float16) else q.dtype
-            bias = (slopes_H[:, None, None] * torch.arange(T)).to(bias_dtype)       # (H, 1, T)
-        elif slopes_H is not None:
-            bias, causal = _written_bias(slopes_H, 1 << (T - 1).bit_length(), q.dtype)[:, :T, :T], False
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=None if bias is None else bias[None],
-                                             is_causal=causal, enable_gqa=grouped)
-        out = out.transpose(1, 2).flatten(0, 1)                                 # (B T, H, K)
+        attend = _windowed if 0 < window < T else _causal
+        out = attend(q, k, v, slopes_H, window).transpose(1, 2).flatten(0, 1)   # (B T, H, K)
         outputs.append(out if slot_n is None else out.index_select(0, slot_n))
     return outputs[0] if restore_N is None else torch.cat(outputs).index_select(0, restore_N)
+
+
+def _causal(q_BHTK, k_BGTK, v_BGTK, slopes_H, window):
+    """Rows of T tokens, each query seeing all before it (a window, if any, is no narrower than T)."""
+    T, grouped, bias, causal = q_BHTK.shape[2], q_BHTK.shape[1] != k_BGTK.shape[1], None, True
+    if slopes_H is not None and q_BHTK.device.type == "cpu" and key_bias_with_causal():
+        bias_dtype = torch.float32 if q_BHTK.dtype in (torch.bfloat16, torch.float16) else q_BHTK.dtype
+        bias = (slopes_H[:, None, None] * torch.arange(T)).to(bias_dtype)           # (H, 1, T)
+    elif slopes_H is not None:
+        bias, causal = _written_bias(slopes_H, 1 << (T - 1).bit_length(), q_BHTK.dtype)[:, :T, :T], False
+    return F.scaled_dot_product_attention(q_BHTK, k_BGTK, v_BGTK, is_causal=causal, enable_gqa=grouped,
+                                          attn_mask=None if bias is None else bias[None])
+
+
+def _windowed(q_BHTK, k_BGTK, v_BGTK, slopes_H, window):
+    """A window's worth of queries at a time against the keys that any of them sees: work and memory grow with
+    T times the window, not with T squared."""
+    outputs, T = [], q_BHTK.shape[2]
+    for start in range(0, T, window):
+        first, stop = max(0, start - window + 1), min(start + window, T)
+        query_T, key_T = (torch.arange(a, stop, device=q_BHTK.device) for a in (start, first))
+        distance_TT = key_T - query_T[:, None]
+        bias = torch.zeros((), device=q_BHTK.device) if slopes_H is None else slopes_H[:, None, None]
+        bias = (bias * distance_TT).masked_fill(_unseen(distance_TT, window), float("-inf")).to(q_BHTK.dtype)
+        outputs.append(F.scaled_dot_product_attention(
+            q_BHTK[:, :, start:stop], k_BGTK[:, :, first:stop], v_BGTK[:, :, first:stop], attn_mask=bias,
+            enable_gqa=q_BHTK.shape[1] != k_BGTK.shape[1]))
+    return torch.cat(outputs, 2)
 
 
 @functools.lru_cache(maxsize=4)                                 # one for all layers and sequences
@@ -125,15 +150,15 @@ def key_bias_with_causal():
     return torch.allclose(fused, F.scaled_dot_product_attention(q, q, q, attn_mask=spelled_out), atol=1e-9)
 
 
-def attention(q_NHK, k_NGK, v_NGK, lengths, slopes_H=None):
+def attention(q_NHK, k_NGK, v_NGK, lengths, slopes_H=None, window=0):
     """Causal attention of each sequence to itself: queries (N, H, K), keys and values (N, G, K) -> (N, H, K).
-    lengths: tokens of each sequence, summing to N.
+    lengths: tokens of each sequence, summing to N.  window: how many tokens a query sees, 0 for all.
     Here is the one choice between reference and fast path."""
     with torch.autocast(q_NHK.device.type, enabled=False):         # autocast would round the bias to bfloat16
-        return attention_fused(q_NHK, k_NGK, v_NGK, lengths, slopes_H)
+        return attention_fused(q_NHK, k_NGK, v_NGK, lengths, slopes_H, window)
 
 
-def attention_decode(q_BHK, k_BGTK, v_BGTK, length_B, slopes_H=None):
+def attention_decode(q_BHK, k_BGTK, v_BGTK, length_B, slopes_H=None, window=0):
     """One new query a row against that row's first length_B keys of a cache -> (B, H, K)."""
     B, H, K = q_BHK.shape
     G, T = k_BGTK.shape[1:3]
@@ -141,7 +166,7 @@ def attention_decode(q_BHK, k_BGTK, v_BGTK, length_B, slopes_H=None):
     bias_BHT = torch.zeros(B, H, T, device=q_BHK.device)
     if slopes_H is not None:
         bias_BHT = slopes_H[:, None] * distance_B1T
-    bias_BHT = bias_BHT.masked_fill(distance_B1T > 0, float("-inf")).to(q_BHK.dtype)
+    bias_BHT = bias_BHT.masked_fill(_unseen(distance_B1T, window), float("-inf")).to(q_BHK.dtype)
     out = F.scaled_dot_product_attention(q_BHK.view(B, G, H // G, K), k_BGTK, v_BGTK,
                                          attn_mask=bias_BHT.view(B, G, H // G, T))
     return out.reshape(B, H, K)

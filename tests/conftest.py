@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from clinicalgpt.tokenizer import SentencePiece, train_sentencepiece
+from clinicalgpt.tokenizer import load_tokenizer, train_sentencepiece
 
 TEXT = ["what are the symptoms of influenza ?", "influenza causes fever , cough and headache .",
         "how is asthma treated ?", "asthma is treated with an inhaler .", "User:\nhello\nAssistant:\n",
@@ -13,9 +13,9 @@ TEXT = ["what are the symptoms of influenza ?", "influenza causes fever , cough 
 @pytest.fixture(scope="session")
 def tokenizer(tmp_path_factory):
     """A SentencePiece tokenizer of some 350 entries, 256 of them bytes."""
-    path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.model"
-    train_sentencepiece(TEXT * 4, path, 400, ["User:", "Assistant:"])
-    return SentencePiece(path)
+    folder = tmp_path_factory.mktemp("tokenizer")
+    train_sentencepiece(TEXT * 4, folder, 400, ["User:", "Assistant:"])
+    return load_tokenizer(folder)
 
 
 @pytest.fixture

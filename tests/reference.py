@@ -3,8 +3,8 @@ What the tests compare with: the textbook in plain Python numbers and loops, wri
 from the code under test; and small models and batches to try things on.
 
 A row is a list with as many numbers as its answer has tokens, so no mask occurs here; `padded` makes (B, T)
-tensors of rows.  The one forward pass below is BLOOM's (Scao 2022, section 3.2; ALiBi: Press 2022), over a
-checkpoint as Hugging Face lays it out.
+tensors of rows.  The two forward passes below are BLOOM's (Scao 2022, section 3.2; ALiBi: Press 2022) and
+that of LLaMA and its kin (Touvron 2023), over checkpoints as Hugging Face lays them out.
 """
 
 import inspect
@@ -15,8 +15,9 @@ import re
 import torch
 from safetensors.torch import save_file
 
+from clinicalgpt.config import ModelConfig
 from clinicalgpt.dataset import Example, pack
-from clinicalgpt.model import ModelConfig, Transformer
+from clinicalgpt.model import Transformer
 
 
 def checked(fn):
@@ -106,19 +107,19 @@ def slopes(heads):
     return slopes(below) + slopes(2 * below)[0::2][:heads - below]
 
 
-def attention(q, k, v, lengths, slope=None):
+def attention(q, k, v, lengths, slope=None, window=0):
     """Nested lists (N, H, K), (N, G, K): one query, one head, one key at a time."""
     group, out, start = len(q[0]) // len(k[0]), [], 0
     for length in lengths:
         for i in range(start, start + length):
             out.append([])
             for h, query in enumerate(q[i]):
-                scores = []
-                for j in range(start, i + 1):
+                scores, first = [], max(start, i - window + 1) if window else start
+                for j in range(first, i + 1):
                     dot = sum(a * b for a, b in zip(query, k[j][h // group], strict=True))
                     scores.append(dot / math.sqrt(len(query)) + (slope[h] * (j - i) if slope else 0.0))
                 p = softmax(scores)
-                seen = [v[start + j][h // group] for j in range(len(p))]
+                seen = [v[first + j][h // group] for j in range(len(p))]
                 columns = zip(*seen, strict=True)
                 out[-1].append([sum(a * b for a, b in zip(p, column, strict=True)) for column in columns])
         start += length
@@ -186,12 +187,94 @@ def bloom_logits(tensors, config, ids):
 
 def write_bloom(folder, config, tensors, **changes):
     """The checkpoint as a folder, config.json as transformers writes it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").write_text(json.dumps({
+    return write_folder(folder, {
         "architectures": ["BloomForCausalLM"], "model_type": "bloom", "vocab_size": config.vocabulary,
         "hidden_size": config.width, "n_layer": config.layers, "n_head": config.heads,
         "layer_norm_epsilon": config.norm_eps, "tie_word_embeddings": True,
-        "apply_residual_connection_post_layernorm": config.residual_after_norm, **changes}))
+        "apply_residual_connection_post_layernorm": config.residual_after_norm, **changes}, tensors)
+
+
+def llama_config(model_type="llama", **changes):
+    """A config.json of LLaMA's kin, small."""
+    return {"model_type": model_type, "vocab_size": 50, "hidden_size": 24, "intermediate_size": 36,
+            "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "hidden_act": "silu",
+            "rms_norm_eps": 1e-5, "rope_theta": 100.0, "tie_word_embeddings": False, "sliding_window": None,
+            "head_dim": 6, "max_position_embeddings": 64, **changes}
+
+
+def llama_tensors(config, seed=0):
+    """A random checkpoint as Hugging Face stores LLaMA, Mistral, Qwen2 and Qwen3: names and shapes."""
+    generator, D, K = torch.Generator().manual_seed(seed), config["hidden_size"], config["head_dim"]
+    heads, groups, inner = (config[name] for name in
+                            ("num_attention_heads", "num_key_value_heads", "intermediate_size"))
+    kind = config["model_type"]
+
+    def random(*shape, around=0.0, scale=0.3):
+        return around + scale * torch.randn(*shape, generator=generator, dtype=torch.float64)
+    tensors = {"model.embed_tokens.weight": random(config["vocab_size"], D, scale=1.0),
+               "model.norm.weight": random(D, around=1.0)}
+    if not config["tie_word_embeddings"]:
+        tensors["lm_head.weight"] = random(config["vocab_size"], D, scale=1.0)
+    for i in range(config["num_hidden_layers"]):
+        shapes = {"self_attn.q_proj": (heads * K, D), "self_attn.k_proj": (groups * K, D),
+                  "self_attn.v_proj": (groups * K, D), "self_attn.o_proj": (D, heads * K),
+                  "mlp.gate_proj": (inner, D), "mlp.up_proj": (inner, D), "mlp.down_proj": (D, inner)}
+        for name, shape in shapes.items():
+            tensors[f"model.layers.{i}.{name}.weight"] = random(*shape)
+            if config.get("mlp_bias" if "mlp" in name else "attention_bias") or \
+                    kind == "qwen2" and name[10:] in ("q_proj", "k_proj", "v_proj"):
+                tensors[f"model.layers.{i}.{name}.bias"] = random(shape[0])
+        for name in ("input_layernorm", "post_attention_layernorm"):
+            tensors[f"model.layers.{i}.{name}.weight"] = random(D, around=1.0)
+        for name in ("q_norm", "k_norm") if kind == "qwen3" else ():
+            tensors[f"model.layers.{i}.self_attn.{name}.weight"] = random(K, around=1.0)
+    return tensors
+
+
+def llama_logits(tensors, config, ids):
+    """Logits (T, V) of one sequence: rotary positions (Su 2021, eq. 34) turn x_m and x_{m + K/2} together."""
+    w, K = {name.removeprefix("model."): tensor for name, tensor in tensors.items()}, config["head_dim"]
+    scaling = config.get("rope_scaling") or {"type": "default"}
+    factor = scaling["factor"] if scaling["type"] == "linear" else 1.0
+
+    def linear(x, name):
+        return x @ w[f"{name}.weight"].T + w.get(f"{name}.bias", 0.0)
+
+    def norm(x, name):
+        return x / torch.sqrt((x**2).mean(-1, keepdim=True) + config["rms_norm_eps"]) * w[f"{name}.weight"]
+
+    def turn(x_TK):
+        out = x_TK.clone()
+        for t in range(len(x_TK)):
+            for m in range(K // 2):
+                angle = t / factor * config["rope_theta"] ** (-2 * m / K)
+                a, b = x_TK[t, m], x_TK[t, m + K // 2]
+                out[t, m] = a * math.cos(angle) - b * math.sin(angle)
+                out[t, m + K // 2] = b * math.cos(angle) + a * math.sin(angle)
+        return out
+    x = w["embed_tokens.weight"][torch.tensor(ids)]
+    for i in range(config["num_hidden_layers"]):
+        h, at = norm(x, f"layers.{i}.input_layernorm"), f"layers.{i}.self_attn"
+        q, k, v = (linear(h, f"{at}.{part}_proj").split(K, -1) for part in "qkv")
+        if config["model_type"] == "qwen3":
+            q, k = ([norm(x, f"{at}.{part}_norm") for x in heads] for part, heads in (("q", q), ("k", k)))
+        q, k = ([turn(x) for x in heads] for heads in (q, k))
+        window = config["sliding_window"] or 0
+        if config["model_type"].startswith("qwen"):
+            window = window if config.get("use_sliding_window") and i >= config["max_window_layers"] else 0
+        out = attention(*(torch.stack(heads, 1).tolist() for heads in (q, k, v)), [len(ids)], None, window)
+        x = x + linear(torch.tensor(out, dtype=torch.float64).flatten(1), f"{at}.o_proj")
+        h = norm(x, f"layers.{i}.post_attention_layernorm")
+        gate = linear(h, f"layers.{i}.mlp.gate_proj")
+        x = x + linear(gate / (1 + torch.exp(-gate)) * linear(h, f"layers.{i}.mlp.up_proj"),
+                       f"layers.{i}.mlp.down_proj")
+    unembed = w["embed_tokens.weight"] if config["tie_word_embeddings"] else w["lm_head.weight"]
+    return norm(x, "norm") @ unembed.T
+
+
+def write_folder(folder, config, tensors):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(config))
     save_file(tensors, folder / "model.safetensors")
     return folder
 
@@ -200,8 +283,8 @@ def write_bloom(folder, config, tensors, **changes):
 
 def tiny_model(heads=4, width=32, dtype=torch.float64, vocabulary=96, residual_after_norm=False, seed=0):
     """A random BLOOM of 2 layers, every weight of it at work."""
-    model = Transformer(ModelConfig(vocabulary, width, 2, heads, residual_after_norm=residual_after_norm))
-    generator = torch.Generator().manual_seed(seed)
+    config = ModelConfig.bloom(vocabulary, width, 2, heads, residual_after_norm=residual_after_norm)
+    model, generator = Transformer(config), torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             around = 1.0 if "norm" in name and name.endswith("weight") else 0.0

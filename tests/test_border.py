@@ -100,11 +100,11 @@ def config(**changes):
     (shutil.rmtree, "broken: no such folder; give a model folder in Hugging Face format"),
     (lambda f: (f / "config.json").unlink(), "broken/config.json: no such file"),
     (config(model_type="mamba"), "config.json: model_type 'mamba' is not supported; this version reads"),
-    (config(n_head=3), "broken/config.json: width 16 is not a multiple of 3 heads"),
+    (config(n_head=3), "broken/config.json: hidden_size 16 is not a multiple of 3 heads"),
     (config(hidden_size=32), "broken/model.safetensors: ..  is ( .. but config.json makes it ("),
     (lambda f: (f / "model.safetensors").write_bytes((f / "model.safetensors").read_bytes()[:-9]),
      "broken/model.safetensors: cannot be read ( .. is the download complete?"),
-    (lambda f: (f / "tokenizer.model").unlink(), "broken/tokenizer.model: no such file; this version reads"),
+    (lambda f: (f / "tokenizer.model").unlink(), "broken: no tokenizer.json, tokenizer.model, vocab.json"),
     (lambda f: tiny_model(2, 16, torch.float32, vocabulary=99).save(f), "broken .. tokenizer .. 99")])
 def test_model_folders(damage, says, refused, made, tmp_path):
     damage(shutil.copytree(made / "base", tmp_path / "broken"))

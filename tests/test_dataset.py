@@ -16,7 +16,8 @@ from clinicalgpt.dataset import (
     pack,
     steps_per_epoch,
 )
-from clinicalgpt.tokenizer import SentencePiece, Template, encode_dialogue
+from clinicalgpt.template import Template, encode_dialogue
+from clinicalgpt.tokenizer import load_tokenizer
 from tests.reference import close, examples, tiny_model
 
 
@@ -51,7 +52,7 @@ def check_mask(tokenizer, encode):
         spoken = [message["content"] for message in messages if message["role"] == "assistant"]
         assert answers_of(tokenizer, ids, answer) == spoken
         assert ids.count(tokenizer.eos_id) == len(spoken)
-        assert tokenizer.decode(ids) == "".join(text for text, _ in Template().segments(messages))
+        assert tokenizer.decode(ids) == "".join(text for text, _ in Template().parts(messages))
     ids, _ = encode(tokenizer, Template(), TALK)
     assert tokenizer.decode(ids) == ("User:\nmy head hurts\nAssistant:\nsince when ?\nUser:\nsince monday\n"
                                      "Assistant:\nit is influenza .")
@@ -98,22 +99,25 @@ def test_pack():
 # ---- truncation ------------------------------------------------------------------------------------------
 
 def check_fit(fn):
-    """[#30, #41] The newest tokens stay.  Of two answers, 2-4 and 7-9, the first is scored whole or not,
-    and with a token of its question before it."""
+    """[#30, #41] The newest tokens stay, and the one that begins every sequence where there is one.  Of two
+    answers, 2-4 and 7-9, the first is scored whole or not, and with a token of its question before it."""
     ids, answer = list(range(10)), [False] * 2 + [True] * 3 + [False] * 2 + [True] * 3
-    for max_len in range(4, 12):
-        kept, scored = fn(ids, answer, max_len)
-        start = max(0, 10 - max_len)
-        assert kept == ids[start:] and len(scored) == len(kept)
-        expected = [2, 3, 4, 7, 8, 9] if start < 2 else [7, 8, 9]
-        assert [i for i, is_scored in zip(kept, scored, strict=True) if is_scored] == expected
-    assert fn(ids, answer, 2) == ([8, 9], [False, False]) and sum(answer) == 6
+    for template, first in ((Template(), []), (Template(start="<s>"), [0])):
+        for max_len in range(4 + len(first), 10):
+            kept, scored = fn(ids, answer, max_len, template)
+            start = 10 - max_len + len(first)
+            assert kept == first + ids[start:] and len(scored) == len(kept) == max_len
+            expected = [2, 3, 4, 7, 8, 9] if start < 2 else [7, 8, 9]
+            assert [i for i, is_scored in zip(kept, scored, strict=True) if is_scored] == expected
+        assert fn(ids, answer, 10, template) == (ids, answer)
+    assert fn(ids, answer, 2, Template()) == ([8, 9], [False, False]) and sum(answer) == 6
 
 
 def test_truncation():
     check_fit(fit)
-    for buggy in (lambda ids, answer, n: (ids[:n], answer[:n]),
-                  lambda ids, answer, n: (ids[-n:], answer[-n:])):
+    for buggy in (lambda ids, answer, n, template: (ids[:n], answer[:n]),
+                  lambda ids, answer, n, template: (ids[-n:], answer[-n:]),
+                  lambda ids, answer, n, template: fit(ids, answer, n, Template())):
         with pytest.raises(AssertionError):
             check_fit(buggy)
 
@@ -242,7 +246,7 @@ def test_tokenizer(tokenizer, tmp_path):
         assert not {0, 1, 2, 3} & set(tokenizer.encode(text))
     (tmp_path / "tokenizer.model").write_bytes(b"not a model")
     with pytest.raises(ValueError, match="not a SentencePiece model"):
-        SentencePiece(tmp_path / "tokenizer.model")
+        load_tokenizer(tmp_path)
 
 
 def test_template_on_disk(tmp_path):

@@ -6,7 +6,7 @@ import math
 import pytest
 
 from clinicalgpt import tasks
-from clinicalgpt.tokenizer import Template, encode_dialogue
+from clinicalgpt.template import Template, encode_dialogue
 from evaluate import EvalConfig
 from tests.reference import tiny_model
 

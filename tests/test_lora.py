@@ -181,11 +181,8 @@ def test_peft_layout(tmp_path):
 
 
 def test_the_layout_check_has_teeth(tmp_path, monkeypatch):
-    plain = type(tiny_model()).to_theirs
-
-    def factors_as_they_are(model, path, tensor):
-        return tensor if tensor.shape[-1] == 2 else plain(model, path, tensor)
-    monkeypatch.setattr("clinicalgpt.model.Transformer.to_theirs", factors_as_they_are)
+    monkeypatch.setattr("clinicalgpt.model.FusedAttention.project", lambda layer, x_ND: layer.qkv(x_ND).view(
+        len(x_ND), 3, layer.heads, layer.head_size).unbind(1))                       # not head by head
     with pytest.raises(AssertionError):
         check_peft_layout(tmp_path)
 
@@ -212,6 +209,8 @@ def spoil(folder, finding):
         tensors |= {"surplus": {first: removed, "surplus.weight": torch.zeros(1)},
                     "shape": {first: torch.zeros(2, 2)}, "missing": {}}[finding]
         save_file(tensors, weights)
+    elif finding == "a layer":
+        save_file({name: x for name, x in tensors.items() if "h.0.self_attention.q" not in name}, weights)
     elif finding == "no config":
         config.unlink()
     else:
@@ -220,10 +219,10 @@ def spoil(folder, finding):
 
 @pytest.mark.parametrize("finding, says", [
     ("truncated", "cannot be read"), ("missing", "no tensor .*lora_A.weight"),
-    ("surplus", "surplus.weight has no place"), ("shape", r"is \(2, 2\), but this model makes it"),
-    ("no config", "adapter_config.json: no such file"),
-    ({"use_dora": True}, "use_dora"), ({"peft_type": "IA3"}, "IA3"), ({"target_modules": ".*"}, "pattern"),
-    ({"target_modules": ["q_proj"]}, "q_proj")])
+    ("surplus", "surplus.weight has no place"), ("shape", r"has factors \(2, 2\) and .* does not fit"),
+    ("a layer", "no tensor h.0.self_attention.query_key_value.lora_A"),
+    ("no config", "adapter_config.json: no such file"), ({"lora_alpha": "8"}, "lora_alpha is '8'"),
+    ({"use_dora": True}, "use_dora"), ({"peft_type": "IA3"}, "IA3"), ({"r": 7}, "r = 7")])
 def test_errors_of_adapter_folders(tmp_path, finding, says):
     save_adapter(single("policy"), tmp_path, "policy")
     spoil(tmp_path, finding)
@@ -238,8 +237,8 @@ def test_errors():
         pass
     with pytest.raises(KeyError, match="valeu"):
         save_adapter(model, "nowhere", "valeu")
-    for arguments in (("a.b", 2), ("a", 0)):
-        with pytest.raises(ValueError, match="rank"):
-            add_lora(model, *arguments)
+    for name, rank, says in (("a.b", 2, "free of dots"), ("policy", 2, "has already"), ("a", 0, "rank")):
+        with pytest.raises(ValueError, match=says):
+            add_lora(model, name, rank)
     with pytest.raises(ValueError, match=r"\['q_proj'\] name no linear layer; this model has \['dense'"):
         add_lora(model, "a", 2, targets=("q_proj",))

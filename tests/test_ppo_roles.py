@@ -21,7 +21,6 @@ from train_ppo import PPOConfig, Roles, policy_logp, roll_out, score, token_valu
 
 EOS = 2
 RUN = SimpleNamespace(device="cpu", dtype=torch.float32, autocast=nullcontext)
-TOKENIZER = SimpleNamespace(eos_id=EOS)
 CONFIG = PPOConfig(steps=1000, batch_size=8, warmup_steps=0, value_warmup=0, max_new_tokens=9, score_clip=0.0,
                    micro_batch_tokens=30, minibatches=2, ppo_epochs=2, missing_end_penalty=1.0)
 STATE = {"beta": 0.1, "mean": 0.0, "std": 1.0}
@@ -46,7 +45,7 @@ def make_roles(dropout=0.0, trained=False, dtype=torch.float32):
 
 
 def rollouts_of(roles, cfg=CONFIG, seed=0):
-    return roll_out(roles, PROMPTS, STATE, TOKENIZER, cfg, RUN, seed)
+    return roll_out(roles, PROMPTS, STATE, EOS, cfg, RUN, seed)
 
 
 def optimizer_of(roles, lr=1e-2):
@@ -116,7 +115,8 @@ def check_first_ratio(roles, cfg=CONFIG, later=None):
 
 def test_first_ratio():
     for temperature in (1.0, 0.5):
-        check_first_ratio(make_roles(dropout=0.1, dtype=torch.float64), replace(CONFIG, temperature=temperature))
+        check_first_ratio(make_roles(dropout=0.1, dtype=torch.float64),
+                          replace(CONFIG, temperature=temperature))
     with pytest.raises(AssertionError):
         check_first_ratio(make_roles(), replace(CONFIG, temperature=0.5), CONFIG)
     roles = make_roles(dropout=0.1, trained=True)
@@ -132,7 +132,7 @@ def check_sampling_is_whole(roles):
     probability 96 (95 / 96)^1600 < 1e-5."""
     roles.trunk.final_norm.weight.data.zero_()
     roles.trunk.final_norm.bias.data.zero_()
-    endless, cfg = SimpleNamespace(eos_id=None), replace(CONFIG, max_new_tokens=8)
+    endless, cfg = None, replace(CONFIG, max_new_tokens=8)
     rows = train_ppo.answer(roles, "policy", [Example([5], [False], {})] * 200, endless, cfg, RUN, 0)
     assert len({token for row in rows for token in row.ids[1:]}) == 96
 
@@ -176,7 +176,7 @@ def test_scores_are_normalised_clipped_and_fined(monkeypatch, clip, normal):
         monkeypatch.setattr(train_ppo, "answer", lambda *args, row=row: [row])
         cfg = replace(CONFIG, lam=1.0, missing_end_penalty=3.0, score_clip=clip)
         state = {"beta": 0.1, "mean": score(roles, [row], cfg, RUN).item() - 1.5, "std": 2.0}
-        rollouts, _ = roll_out(roles, PROMPTS, state, TOKENIZER, cfg, RUN, 0)
+        rollouts, _ = roll_out(roles, PROMPTS, state, EOS, cfg, RUN, 0)
         close(rollouts.returns_BT, torch.full((1, 2), normal - penalty), 1e-5)
 
 
@@ -281,7 +281,7 @@ def check_ppo_learns():
     cfg = replace(CONFIG, missing_end_penalty=0.0, micro_batch_tokens=1000)
     for step in range(30):
         state = {"beta": 0.01, "mean": 0.5, "std": 0.15}
-        rollouts, metrics = roll_out(roles, PROMPTS * 4, state, TOKENIZER, cfg, RUN, step)
+        rollouts, metrics = roll_out(roles, PROMPTS * 4, state, EOS, cfg, RUN, step)
         update(roles, rollouts, optimizer, step, cfg, RUN)
         scores.append(metrics["raw_score"].item())
     assert scores[0] < 0.6 and sum(scores[-3:]) / 3 > 0.9
