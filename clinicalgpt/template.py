@@ -108,8 +108,9 @@ class Template:
         folder, end = Path(folder), self.end_id(tokenizer)
         self.save(folder / "template.json")
         generation = read_json(folder / "generation_config.json", missing={})
-        ends = generation.get("eos_token_id") or []
-        ends = [end, *(other for other in (ends if isinstance(ends, list) else [ends]) if other != end)]
+        ends = generation.get("eos_token_id", [])
+        ends = [end, *(other for other in (ends if isinstance(ends, list) else [ends])
+                       if other not in (end, None))]
         write_json(folder / "generation_config.json", generation | {"eos_token_id": ends})
         if recognised(tokenizer) != self:
             config = read_json(folder / "tokenizer_config.json", missing={})
