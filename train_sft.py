@@ -11,6 +11,7 @@ The loss is the negative log-likelihood of every assistant token, and of nothing
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
@@ -43,6 +44,8 @@ class SFTConfig(TuneConfig):
     max_len: int = arg(1024, "tokens of a dialogue; the oldest beyond are cut", tiny=256)
     template: str = arg("auto", "markers around messages: the base's own where it has ChatML's or Llama 3's, "
                                 "else plain; or plain, chatml, llama3")
+    token_cache: str = arg("runs/tokens", "folder that keeps the tokens of files seen before, free to be "
+                                          "deleted; '' for none")
 
 
 def main(cfg):
@@ -53,8 +56,10 @@ def main(cfg):
     model, tokenizer, template, trained, name = build(cfg, trunk, run)          # 2. model, its trained part
     optimizer = make_optimizer([(trained.values(), cfg.lr)], cfg.weight_decay)
     data, valid = files_of(cfg)
-    train, too_long = load_dialogues(data, tokenizer, template, cfg.max_len)    # 3. data, answers marked
-    held_out = load_dialogues(valid, tokenizer, template, cfg.max_len)[0] if valid else []
+    load = partial(load_dialogues, tokenizer=tokenizer, template=template, max_len=cfg.max_len,
+                   cache=cfg.token_cache)
+    train, too_long = load(data)                                                # 3. data, answers marked
+    held_out = load(valid)[0] if valid else []
     total = cfg.steps or max(1, round(cfg.epochs * steps_per_epoch(len(train), cfg.batch_size)))
     print(f"sft: {len(train)} dialogues ({too_long} longer than --max-len left out), {total} steps, "
           f"{sum(p.numel() for p in trained.values()):,} of "

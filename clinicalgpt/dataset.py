@@ -13,10 +13,21 @@ what fits into memory and never the gradient.
 Letters: N tokens of a pack, M of them scored (an answer's tokens), B sequences.
 """
 
-from dataclasses import dataclass
+import bisect
+import hashlib
+import itertools
+import json
+import os
+from array import array
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from tqdm import tqdm
 
 from clinicalgpt.files import read_jsonl
 from clinicalgpt.template import ROLES, encode_dialogue, newest
@@ -87,26 +98,84 @@ def check_messages(record, where, ends_with=None):
                          f"it must be the {ends_with}'s")
 
 
-def load_dialogues(paths, tokenizer, template, max_len):
-    """Examples from JSON-lines files, with an answer to learn from in each.
-    Returns (examples, number left out as too long)."""
-    examples, too_long = [], 0
+class Shards(Sequence):
+    """Examples kept as flat tensors, a shard a file: {"ids": (N,) int32, "answer": (N,) bool, "ends": (B,)}.
+    They become lists when they are asked for, so a million dialogues take five bytes a token."""
+
+    def __init__(self, shards):
+        self.shards = shards
+        self.counts = list(itertools.accumulate(len(shard["ends"]) for shard in shards))
+
+    def __len__(self):
+        return self.counts[-1]
+
+    def __getitem__(self, i):
+        if not 0 <= i < len(self):
+            raise IndexError(i)
+        number = bisect.bisect_right(self.counts, i)
+        shard, row = self.shards[number], i - (self.counts[number - 1] if number else 0)
+        tokens = slice(int(shard["ends"][row - 1]) if row else 0, int(shard["ends"][row]))
+        return Example(shard["ids"][tokens].tolist(), shard["answer"][tokens].tolist(), {})
+
+
+def load_dialogues(paths, tokenizer, template, max_len, cache=""):
+    """Examples from JSON-lines files, with an answer to learn from in each, and the number left out as too
+    long.  With `cache`, a folder, a file's tokens are kept there, and found again while neither the file nor
+    the tokenizer, template or max_len changes."""
+    shards = []
     for path in paths:
-        for line, record in read_jsonl(path):
-            where = f"{path}:{line}"
-            check_messages(record, where)
-            if not any(message["role"] == "assistant" for message in record["messages"]):
-                raise ValueError(f"{where}: no assistant message, so nothing to learn from; "
-                                 "add the answer or drop the record")
-            ids, answer = fit(*encode_dialogue(tokenizer, template, record["messages"]), max_len, template)
-            if any(answer[1:]):
-                examples.append(Example(ids, answer, record))
-            else:
-                too_long += 1
-    if not examples:
+        if not cache:
+            shards.append(_encode_file(path, tokenizer, template, max_len))
+            continue
+        kept = Path(cache) / f"{_fingerprint(path, tokenizer, template, max_len)}.safetensors"
+        if not kept.is_file():
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            aside = kept.with_name(f".{kept.name}.{os.getpid()}.tmp")
+            save_file(_encode_file(path, tokenizer, template, max_len), aside)
+            os.replace(aside, kept)
+        try:
+            shards.append(load_file(kept))
+        except SafetensorError as error:
+            raise ValueError(f"{kept}: cannot be read ({error}); delete it, it will be made anew") from None
+    too_long, examples = sum(int(shard["too_long"]) for shard in shards), Shards(shards)
+    if not len(examples):
         raise ValueError(f"{', '.join(map(str, paths))}: no record to learn from "
                          f"({too_long} longer than --max-len {max_len})")
     return examples, too_long
+
+
+def _encode_file(path, tokenizer, template, max_len):
+    ids, answers, ends, too_long = array("i"), bytearray(), array("q"), 0
+    for line, record in tqdm(read_jsonl(path), desc=f"tokens of {Path(path).name}", unit=" records",
+                             leave=False, mininterval=1, delay=2):
+        where = f"{path}:{line}"
+        check_messages(record, where)
+        if not any(message["role"] == "assistant" for message in record["messages"]):
+            raise ValueError(f"{where}: no assistant message, so nothing to learn from; "
+                             "add the answer or drop the record")
+        tokens, answer = fit(*encode_dialogue(tokenizer, template, record["messages"]), max_len, template)
+        if any(answer[1:]):
+            ids.extend(tokens)
+            answers.extend(answer)
+            ends.append(len(ids))
+        else:
+            too_long += 1
+    return {"ids": torch.tensor(np.asarray(ids)), "ends": torch.tensor(np.asarray(ends)),
+            "answer": torch.tensor(np.frombuffer(answers, np.bool_)), "too_long": torch.tensor(too_long)}
+
+
+def _fingerprint(path, tokenizer, template, max_len):
+    """Changes with whatever a file's tokens depend on, the code that makes them included."""
+    hashed = hashlib.sha256(json.dumps([asdict(template), max_len]).encode())
+    code = (Path(__file__).with_name(f"{name}.py") for name in
+            ("bpe", "dataset", "patterns", "template", "tokenizer"))
+    for file in (path, *tokenizer.files(), *code):
+        try:
+            with open(file, "rb") as opened:
+                hashed.update(hashlib.file_digest(opened, "sha256").digest())
+        except OSError:
+            raise FileNotFoundError(f"{file}: no such file") from None
+    return hashed.hexdigest()[:32]
 
 
 def load_prompts(paths, tokenizer, template, max_len):

@@ -35,7 +35,8 @@ from clinicalgpt.reward import ScalarHead
 from clinicalgpt.template import Template, template_of
 from clinicalgpt.tokenizer import load_tokenizer
 
-MAY_CHANGE = {"resume", "overwrite", "log_every", "save_every", "out", "device"}  # in a continuation
+MAY_CHANGE = {"resume", "overwrite", "log_every", "save_every", "out", "device",    # in a continuation
+              "token_cache"}
 
 
 @dataclass(frozen=True)

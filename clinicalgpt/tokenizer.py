@@ -99,9 +99,12 @@ class Tokenizer:
                 parts.append(self.added[i].content)
         return "".join(parts)
 
+    def files(self):
+        return sorted({path for name in FILES for path in self.folder.glob(name)})
+
     def save(self, folder):
         """Copy the tokenizer's files into a folder, as they came."""
-        for path in sorted({path for name in FILES for path in self.folder.glob(name)}):
+        for path in self.files():
             shutil.copyfile(path, Path(folder) / path.name)
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import train_sft
+from clinicalgpt import dataset
 from clinicalgpt.dataset import (
     batch_of_step,
     fit,
@@ -94,6 +95,34 @@ def test_pack():
     assert batch.ids_N.tolist() == rows[0].ids + rows[1].ids and batch.lengths == [4, 2]
     assert batch.scored_M.tolist() == [2, 3, 5] and batch.state_M.tolist() == [1, 2, 4]
     assert batch.target_M.tolist() == [*rows[0].ids[2:], rows[1].ids[1]]
+
+
+def test_tokens_are_kept(tokenizer, jsonl, tmp_path, monkeypatch):
+    """The same examples with and without the folder of tokens; they are made again when what they depend on
+    changes, and only then."""
+    path, cache, calls = jsonl({"messages": TALK}, {"messages": say("x", "y")}), tmp_path / "tokens", []
+
+    def counted(*args):
+        calls.append(args)
+        return encode_dialogue(*args)
+    monkeypatch.setattr(dataset, "encode_dialogue", counted)
+
+    def load(max_len=500, template=None, paths=(path,)):
+        calls.clear()
+        return load_dialogues(paths, tokenizer, template or Template(), max_len, cache)
+    examples, too_long = load_dialogues([path], tokenizer, Template(), 500)
+    for made in (2, 0):
+        again = load()
+        assert (list(again[0]), again[1]) == (list(examples), too_long) and len(calls) == made
+    assert list(load(paths=[path, path])[0]) == 2 * list(examples) and not calls
+    assert load(max_len=40)[1] == 0 and len(calls) == 2
+    assert list(load(template=Template(user="Q: {content}\n"))[0]) != list(examples) and len(calls) == 2
+    path.write_text(path.read_text() + "\n" + path.read_text())
+    assert len(load()[0]) == 4 and len(calls) == 4
+    for kept in cache.iterdir():
+        kept.write_bytes(b"x")
+    with pytest.raises(ValueError, match="cannot be read .*; delete it"):
+        load()
 
 
 # ---- truncation ------------------------------------------------------------------------------------------

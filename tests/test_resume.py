@@ -131,7 +131,7 @@ def test_micro_batches_do_not_change_the_gradient(configs, tmp_path):
         cfg = replace(configs[train_sft], out=str(tmp_path / f"{budget}-{share}"), micro_batch_tokens=budget)
         of = Run(cfg, "sft")
         model, tokenizer, template, trained, _ = train_sft.build(cfg, cfg.base, of)
-        examples, _ = load_dialogues(cfg.data, tokenizer, template, cfg.max_len)
+        examples = list(load_dialogues(cfg.data, tokenizer, template, cfg.max_len)[0])
         for start in range(0, 7, share):
             train_sft.nll_backward(model, examples[start:start + share], of)
         return torch.cat([parameter.grad.flatten() for parameter in trained.values()]) * share / 7
