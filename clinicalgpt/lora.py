@@ -165,9 +165,12 @@ def save_adapter(model, folder, name, base=""):
     if not layers:
         raise KeyError(f"no adapter named {name!r} on this model")
     folder.mkdir(parents=True, exist_ok=True)
+    names = {path: model.their_name(path, model.usual_prefix) for path in _linears(model)}
+    kinds = {names[path].rpartition(".")[2] for path in layers}
+    whole = all(path in layers for path in names if names[path].rpartition(".")[2] in kinds)
     tensors = {}
     for path, layer in layers.items():
-        theirs = PEFT_PREFIX + model.their_name(path, model.usual_prefix)
+        theirs = PEFT_PREFIX + names[path]
         tensors[f"{theirs}.lora_A.weight"] = layer.lora_A[name].detach().contiguous()
         tensors[f"{theirs}.lora_B.weight"] = layer.lora_B[name].detach().contiguous()
     layer = next(iter(layers.values()))
@@ -175,7 +178,7 @@ def save_adapter(model, folder, name, base=""):
     config = {"peft_type": "LORA", "task_type": "CAUSAL_LM", "base_model_name_or_path": str(base), "r": rank,
               "lora_alpha": layer.scale[name] * rank, "lora_dropout": layer.dropout[name], "bias": "none",
               "fan_in_fan_out": False, "inference_mode": True,
-              "target_modules": sorted({model.their_name(path).rpartition(".")[2] for path in layers})}
+              "target_modules": sorted(kinds if whole else (names[path] for path in layers))}
     save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
     write_json(folder / "adapter_config.json", config)
 
@@ -225,7 +228,8 @@ def _by_layer(model, tensors, weights, config):
             raise ValueError(f"{weights}: tensor {key} has no place in this model")
         factors.setdefault(match["layer"], {})[match["factor"]] = tensor
     found = {}
-    for theirs, pair in {**dict.fromkeys(_targeted(linears, config), {}), **factors}.items():
+    targeted = _targeted(linears, config, model.usual_prefix)
+    for theirs, pair in {**dict.fromkeys(targeted, {}), **factors}.items():
         path, linear = linears[theirs]
         if missing := {"A", "B"} - set(pair):
             raise ValueError(f"{weights}: no tensor {theirs}.lora_{min(missing)}.weight")
@@ -239,11 +243,11 @@ def _by_layer(model, tensors, weights, config):
     return found
 
 
-def _targeted(names, config):
+def _targeted(names, config, prefix):
     """Those of the layers that adapter_config.json names, as far as it names them simply."""
     targets = config.get("target_modules")
     if targets == "all-linear":
         return names
     if not isinstance(targets, list) or config.get("layers_to_transform") or config.get("exclude_modules"):
         return ()                                           # a pattern: the tensors there are what it meant
-    return [name for name in names if any(f".{name}".endswith(f".{target}") for target in targets)]
+    return [name for name in names if any(f".{prefix}{name}".endswith(f".{target}") for target in targets)]

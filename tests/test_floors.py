@@ -5,7 +5,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 FLOORS = ["data files kernels metrics patterns ppo report reward rope", "bpe cli config judge lora weights",
-          "model tokenizer", "template", "dataset generate", "clinicalgpt run tasks", "pretrain",
+          "model tokenizer", "template", "dataset generate", "clinicalgpt run tasks", "export pretrain",
           "evaluate train_sft", "train_ppo train_reward", "tests"]       # the lowest first
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms.split()}
 OUTSIDE = {*sys.stdlib_module_names, "torch", "numpy", "safetensors", "sentencepiece", "tqdm"}

@@ -19,7 +19,18 @@ from clinicalgpt.lora import (
     save_adapter,
 )
 from clinicalgpt.model import load_model
-from tests.reference import bloom_logits, close, model_logits, random_ids, random_pack, tiny_model
+from tests.reference import (
+    bloom_logits,
+    close,
+    llama_config,
+    llama_logits,
+    llama_tensors,
+    model_logits,
+    random_ids,
+    random_pack,
+    tiny_model,
+    write_folder,
+)
 
 IDS = random_ids(9)[0]
 ROLES = ("policy", "value", "reward")
@@ -196,6 +207,62 @@ def test_peft_round_trip(tmp_path, targets):
     factors = load_adapter(other, tmp_path / "adapter", "renamed")
     assert torch.equal(logits(other, "renamed"), logits(model, "value"))
     assert len(factors) == 2 * (2 * len(targets) or 8) and all(factor.requires_grad for factor in factors)
+
+
+def llama(folder, kind="llama", **changes):
+    """The folder of a random model of LLaMA's kin, and its tensors and config.json."""
+    config = llama_config(kind, **changes)
+    tensors = {name: tensor.float() for name, tensor in llama_tensors(config).items()}
+    return write_folder(folder, config, tensors), tensors, config
+
+
+def write_peft(folder, tensors, **config):
+    """Write an adapter over linear weights of a checkpoint as PEFT does; returns the weights it means."""
+    generator, factors, merged = torch.Generator().manual_seed(1), {}, {}
+    for name, weight in tensors.items():
+        A, B = (0.3 * torch.randn(*shape, generator=generator) for shape in
+                ((2, weight.shape[1]), (weight.shape[0], 2)))
+        theirs = f"base_model.model.{name.removesuffix('.weight')}"
+        factors |= {f"{theirs}.lora_A.weight": A, f"{theirs}.lora_B.weight": B}
+        merged[name] = weight + 6 / (2**0.5 if config.get("use_rslora") else 2) * B @ A
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(factors, folder / "adapter_model.safetensors")
+    config = {"peft_type": "LORA", "r": 2, "lora_alpha": 6, **config}
+    (folder / "adapter_config.json").write_text(json.dumps(config))
+    return merged
+
+
+@pytest.mark.parametrize("kind, names, config", [
+    ("llama", ["q_proj", "v_proj"], {"target_modules": ["q_proj", "v_proj"]}),
+    ("mistral", ["o_proj", "gate_proj"], {"target_modules": ["self_attn.o_proj", "gate_proj"],
+                                          "use_rslora": True}),
+    ("qwen2", ["_proj"], {"target_modules": "all-linear"}),
+    ("qwen3", ["1.mlp.down_proj"], {"target_modules": ".*1.mlp.down_proj"}),
+    ("qwen3", ["0.self_attn.k_proj"], {"target_modules": ["k_proj"], "layers_to_transform": [0]})])
+@pytest.mark.parametrize("prefix", ["model.", ""])
+def test_adapters_of_other_families(tmp_path, kind, names, config, prefix):
+    """A PEFT adapter means what it does to the checkpoint's tensors, and is saved with the bits that came in
+    and the names that PEFT knows, whatever names the base came with."""
+    folder, tensors, base = llama(tmp_path / "base", kind)
+    targets = {name: weight for name, weight in tensors.items() if name.endswith("proj.weight")
+               and any(f"{part}.weight" in name for part in names)}
+    merged = write_peft(tmp_path / "adapter", targets, **config)
+    renamed = {name.replace("model.", prefix): tensor for name, tensor in tensors.items()}
+    save_file(renamed, folder / "model.safetensors")
+    model = load_model(folder)
+    factors = load_adapter(model, tmp_path / "adapter", "x")
+    assert len(factors) == 2 * len(targets) > 0
+    ids = random_ids(9, vocabulary=50)[0]
+    expected = llama_logits({name: x.double() for name, x in (tensors | merged).items()}, base, ids).float()
+    with adapter(model, "x"):
+        close(model_logits(model, ids), expected, 1e-3)
+    save_adapter(model, tmp_path / "again", "x")
+    before, after = (load_file(tmp_path / name / "adapter_model.safetensors")
+                     for name in ("adapter", "again"))
+    assert before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in before)
+    other = load_model(folder)
+    load_adapter(other, tmp_path / "again", "y")
+    close(model_logits(merge(other, "y"), ids), expected, 1e-3)
 
 
 def spoil(folder, finding):
