@@ -27,7 +27,7 @@ from clinicalgpt.patterns import GPT2, compile_pattern
 
 SPACE = "\u2581"                                                # SentencePiece's sign for a space
 BEYOND_BASIC_PLANE = re.compile("[\U00010000-\U0010ffff]")
-REMEMBERED, SHORT = 2**18, 100                                  # pieces, and how long they may be
+REMEMBERED, SHORT = 2**19, 100                                  # pieces, and how long they may be
 
 
 def byte_alphabet():
@@ -49,15 +49,15 @@ class BPE:
     def __init__(self, vocab, merged, whole_words=False, normal_form=""):
         self.vocab, self.size = vocab, max(vocab.values(), default=-1) + 1
         self.merged, self.whole_words, self.normal_form = merged, whole_words, normal_form
-        self.word = functools.lru_cache(REMEMBERED)(self._word)
+        self.known = {}                                         # ids of pieces seen before
 
     def normalise(self, text):
         return unicodedata.normalize(self.normal_form, text) if self.normal_form else text
 
     def encode(self, text, start=True):
         """Ids of a normalised text without special tokens; `start`: it stands at the start of a sequence."""
-        return [token for piece in self.pieces(text, start)
-                for token in (self.word(piece) if len(piece) < SHORT else self._word(piece))]
+        known = self.known.get
+        return [token for piece in self.pieces(text, start) for token in known(piece) or self.word(piece)]
 
     def knows(self, i):
         return i in self.string_of
@@ -66,10 +66,13 @@ class BPE:
     def string_of(self):
         return {token: string for string, token in self.vocab.items()}
 
-    def _word(self, piece):
-        if self.whole_words and (token := self.token_of(piece)) is not None:
-            return (token,)
-        return tuple(self.merge(self.symbols(piece)))
+    def word(self, piece):
+        """Ids of a piece that is not known yet; if it is short, and there is room, it is from now on."""
+        token = self.token_of(piece) if self.whole_words else None
+        ids = tuple(self.merge(self.symbols(piece))) if token is None else (token,)
+        if len(self.known) < REMEMBERED and len(piece) < SHORT:
+            self.known[piece] = ids
+        return ids
 
     def merge(self, ids):
         """Merge neighbours, the earliest learned first, until none may be."""

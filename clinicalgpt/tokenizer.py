@@ -87,17 +87,14 @@ class Tokenizer:
 
     def decode(self, ids, start=True):
         """The text of token ids, without special tokens and without ids that are no token's."""
-        parts, run = [], []
-        for i in [*ids, None]:
-            if i is not None and i not in self.added:
-                run += [i] if self.core.knows(i) else []
-                continue
-            if run:
-                parts.append(self.core.decode(run, start))
+        text, run = "", []
+        for i in ids:
+            if i in self.added and not self.added[i].special:
+                text += self.core.decode(run, start) + self.added[i].content
                 run, start = [], False
-            if i is not None and not self.added[i].special:
-                parts.append(self.added[i].content)
-        return "".join(parts)
+            elif i not in self.added and self.core.knows(i):
+                run.append(i)
+        return text + self.core.decode(run, start)
 
     def files(self):
         return sorted({path for name in FILES for path in self.folder.glob(name)})

@@ -17,6 +17,7 @@ Letters: N tokens, D width, V vocabulary.
 import torch
 
 CHUNK_BYTES = 2**26                                             # of float32 logits: what one chunk may hold
+ROWS = 2**13                                                    # of a bfloat16 matrix that the CPU widens
 
 
 def token_logp(hidden_ND, weight_VD, targets_N, temperature=1.0):
@@ -49,7 +50,8 @@ def logits(hidden_nD, weight_VD):
         return hidden_nD @ weight_VD.T
     if weight_VD.is_cuda:
         return torch.mm(hidden_nD, weight_VD.T, out_dtype=torch.float32)
-    return hidden_nD.float() @ weight_VD.float().T                     # the CPU's product has no out_dtype
+    wide_nD = hidden_nD.float()                                        # the CPU's product has no out_dtype
+    return torch.cat([wide_nD @ part.float().T for part in weight_VD.split(ROWS)], -1)
 
 
 class _TokenLogp(torch.autograd.Function):
