@@ -22,6 +22,7 @@ from benchmarks.tokenizer_goldens import BLOOM, by_character, byte_level  # noqa
 from clinicalgpt import load_tokenizer  # noqa: E402
 from clinicalgpt.patterns import LLAMA3, QWEN2  # noqa: E402
 from clinicalgpt.template import template_of  # noqa: E402
+from clinicalgpt.tokenizer import train_sentencepiece  # noqa: E402
 from data.generate import generate  # noqa: E402
 
 AT_LEAST_ONE = range(1, 10**6)                                  # a bound from below
@@ -74,6 +75,17 @@ def trained(folder, lines):
                lambda ids, t=theirs: t.decode(ids, skip_special_tokens=True))
 
 
+def embedded(folder, lines):
+    """The embedded base's kind of SentencePiece model, and the tokenizer.json that it is served with.  (Their
+    Unigram makes </s> out of text, so texts with it are cut there.)"""
+    train_sentencepiece(lines, folder, 4000, ["User:", "Assistant:", "发热"])
+    ours, theirs = load_tokenizer(folder), AutoTokenizer.from_pretrained(folder)
+    yield ("SentencePiece trained here, as tokenizer.json", ours, lambda text: [
+        token for i, part in enumerate(text.split("</s>")) for token in
+        ours.encode("</s>") * (i > 0) + theirs.encode(part, add_special_tokens=False)],
+        lambda ids: theirs.decode(ids, skip_special_tokens=True))
+
+
 def given(folder):
     """The same of folders with *.tiktoken, *.model, or GPT-2's two files, by the library of each."""
     for path in sorted(folder.iterdir()):
@@ -107,12 +119,15 @@ def seconds(work):
 def texts(paths, folder):
     lines, size = mixed_texts(paths)
     with tempfile.TemporaryDirectory() as made:
-        for name, ours, encode, decode in [*trained(made, lines[:20000]), *(given(folder) if folder else ())]:
+        cases = [*trained(made, lines[:20000]), *embedded(f"{made}/own", lines[:9000])]
+        for name, ours, encode, decode in cases + (list(given(folder)) if folder else []):
             ids, cold = seconds(lambda: [ours.encode(line) for line in lines])  # noqa: B023
             _, warm = seconds(lambda: [ours.encode(line) for line in lines])  # noqa: B023
             expected, theirs = seconds(lambda: [encode(line) for line in lines])  # noqa: B023
             generator, count = random.Random(0), ours.core.size
             some = ids[:5000] + [[generator.randrange(count) for _ in range(20)] for _ in range(5000)]
+            if name.startswith("SentencePiece"):            # libraries write bytes that are no text in two ways
+                some = ids[:10000]
             differ = sum(ours.decode(row) != decode(row) for row in some)
             yield name, {
                 f"of {len(lines):,} texts ({size:.1f} MB) differ": (sum(map(list.__ne__, ids, expected)), 0),

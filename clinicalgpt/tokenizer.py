@@ -264,20 +264,34 @@ def _contents(value):
 
 
 def train_sentencepiece(texts, folder, vocabulary, whole=()):
-    """Train a unigram SentencePiece model on lines of text and write it, as tokenizer.model with the
-    tokenizer_config.json by which transformers builds the same tokenizer, into `folder`.  No text
-    normalisation, newlines kept, bytes for what is unknown, so that every string survives encode and decode.
-    The strings in `whole` are never cut."""
-    model, folder = io.BytesIO(), Path(folder)
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(texts), model_writer=model, vocab_size=vocabulary, model_type="unigram",
-        character_coverage=1.0, normalization_rule_name="identity", remove_extra_whitespaces=False,
-        add_dummy_prefix=False, byte_fallback=True, user_defined_symbols=["\n", *whole],
-        unk_id=0, bos_id=1, eos_id=2, pad_id=3, hard_vocab_limit=False, num_threads=2,
-        max_sentence_length=65536, minloglevel=2)
+    """Train a unigram SentencePiece model on lines of text and write it into `folder`: tokenizer.model, and
+    the tokenizer.json by which transformers has the same.  No text normalisation, newlines kept, bytes for
+    what is unknown, so that every string survives encode and decode.  The strings in `whole` are never cut.
+    Raises ValueError if the vocabulary has no room for the characters."""
+    model, folder, whole = io.BytesIO(), Path(folder), ["\n", *whole]
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(texts), model_writer=model, vocab_size=vocabulary, model_type="unigram",
+            character_coverage=1.0, normalization_rule_name="identity", remove_extra_whitespaces=False,
+            add_dummy_prefix=False, byte_fallback=True, user_defined_symbols=whole,
+            unk_id=0, bos_id=1, eos_id=2, pad_id=3, hard_vocab_limit=False, num_threads=2,
+            max_sentence_length=65536, minloglevel=2)
+    except RuntimeError as error:
+        raise ValueError(f"a vocabulary of {vocabulary}: {str(error).rpartition('] ')[2]}") from None
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "tokenizer_config.json", {
-        "tokenizer_class": "LlamaTokenizer", "legacy": False, "add_bos_token": False, "add_eos_token": False,
-        "add_prefix_space": False, "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>",
-        "pad_token": "<pad>"})
     (folder / "tokenizer.model").write_bytes(model.getvalue())
+    pieces = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
+    names = {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>"}
+    write_json(folder / "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast",
+                                                  "add_bos_token": False, **names})
+    write_json(folder / "tokenizer.json", {
+        "version": "1.0", "post_processor": None, "pre_tokenizer": None,
+        "added_tokens": [{"id": pieces.piece_to_id(content), "content": content, "single_word": False,
+                          "lstrip": False, "rstrip": False, "normalized": False,
+                          "special": content in names.values()} for content in [*names.values(), *whole]],
+        "normalizer": {"type": "Replace", "pattern": {"String": " "}, "content": bpe.SPACE},
+        "decoder": {"type": "Sequence", "decoders": [
+            {"type": "Replace", "pattern": {"String": bpe.SPACE}, "content": " "},
+            {"type": "ByteFallback"}, {"type": "Fuse"}]},
+        "model": {"type": "Unigram", "unk_id": 0, "byte_fallback": True,
+                  "vocab": [[pieces.id_to_piece(i), pieces.get_score(i)] for i in range(len(pieces))]}})

@@ -104,7 +104,7 @@ def config(**changes):
     (config(hidden_size=32), "broken/model.safetensors: ..  is ( .. but config.json makes it ("),
     (lambda f: (f / "model.safetensors").write_bytes((f / "model.safetensors").read_bytes()[:-9]),
      "broken/model.safetensors: cannot be read ( .. is the download complete?"),
-    (lambda f: (f / "tokenizer.model").unlink(), "broken: no tokenizer.json, tokenizer.model, vocab.json"),
+    (lambda f: [path.unlink() for path in f.glob("tokenizer*")], "broken: no tokenizer.json, tokenizer.mo"),
     (lambda f: tiny_model(2, 16, torch.float32, vocabulary=99).save(f), "broken .. tokenizer .. 99")])
 def test_model_folders(damage, says, refused, made, tmp_path):
     damage(shutil.copytree(made / "base", tmp_path / "broken"))

@@ -12,7 +12,7 @@ import sentencepiece
 
 from clinicalgpt import bpe, patterns
 from clinicalgpt.bpe import BPE, CHARACTER_OF_BYTE, byte_alphabet
-from clinicalgpt.tokenizer import load_tokenizer, whole_characters
+from clinicalgpt.tokenizer import load_tokenizer, train_sentencepiece, whole_characters
 
 GOLDENS = json.loads((Path(__file__).parent / "goldens" / "tokenizers.json").read_text())
 BYTE_LEVEL = ("gpt2", "bloom", "llama3", "qwen2")
@@ -351,7 +351,23 @@ def json_with(name="gpt2", **changes):
     ({"tokenizer__model": "not a model"}, "not a SentencePiece model"),
     ({"x__tiktoken": "YQ== 0\nYg==\n"}, "x.tiktoken:2: not a token in base 64 and its rank"),
     ({"x__tiktoken": "YQ== 0\n"}, "a byte has none")])
-def test_errors(tmp_path, files, says):
+def test_files_are_refused(tmp_path, files, says):
     with pytest.raises((ValueError, FileNotFoundError), match=says) as error:
         load_tokenizer(write(tmp_path, **files))
     assert "\n" not in str(error.value) and str(tmp_path) in str(error.value)
+
+
+def test_a_vocabulary_without_room(tmp_path):
+    with pytest.raises(ValueError, match="a vocabulary of 20: Vocabulary size is smaller than") as error:
+        train_sentencepiece(["abcdefghijklmnopqrstuvwxyz"] * 9, tmp_path / "out", 20)
+    assert "\n" not in str(error.value) and not (tmp_path / "out").exists()
+
+
+def test_whole_words_that_no_merge_makes(tmp_path):
+    """Llama 3 has tokens that merging would not reach; a piece that is such a token is that token."""
+    files = json_with("llama3")
+    model = files["tokenizer__json"]["model"]
+    model["vocab"]["zqzq"] = 480
+    for whole, count in ((True, 1), (False, 4)):
+        model["ignore_merges"] = whole
+        assert len(load_tokenizer(write(tmp_path, **files)).encode("zqzq")) == count
