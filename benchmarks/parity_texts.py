@@ -126,7 +126,7 @@ def texts(paths, folder):
             expected, theirs = seconds(lambda: [encode(line) for line in lines])  # noqa: B023
             generator, count = random.Random(0), ours.core.size
             some = ids[:5000] + [[generator.randrange(count) for _ in range(20)] for _ in range(5000)]
-            if name.startswith("SentencePiece"):            # libraries write bytes that are no text in two ways
+            if name.startswith("SentencePiece"):            # each library has its way with broken bytes
                 some = ids[:10000]
             differ = sum(ours.decode(row) != decode(row) for row in some)
             yield name, {
