@@ -61,6 +61,7 @@ def main(cfg):
     train, too_long = load(data)                                                # 3. data, answers marked
     held_out = load(valid)[0] if valid else []
     total = cfg.steps or max(1, round(cfg.epochs * steps_per_epoch(len(train), cfg.batch_size)))
+    print(f"sft: a dialogue is read as {template.render([{'role': 'user', 'content': '...'}], tokenizer)!r}")
     print(f"sft: {len(train)} dialogues ({too_long} longer than --max-len left out), {total} steps, "
           f"{sum(p.numel() for p in trained.values()):,} of "
           f"{sum(p.numel() for p in model.parameters()):,} weights trained")

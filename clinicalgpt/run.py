@@ -319,11 +319,12 @@ def open_run(folder, device="cpu", dtype=torch.float32, style="auto"):
     if (folder / "checkpoint").is_dir() or (folder / "metrics.jsonl").is_file():
         raise ValueError(f"{folder}: this run has not ended; continue it with --resume")
     model, tokenizer = load_model(folder, dtype, device), load_tokenizer(folder)
-    if tokenizer.vocabulary > model.config.vocabulary:
-        raise ValueError(f"{folder}: the tokenizer has {tokenizer.vocabulary} entries, "
-                         f"the model {model.config.vocabulary}; take both from one source")
     template = template_of(tokenizer, style)
-    template.end_id(tokenizer)                              # said now: without one, no answer could end
+    words = [i for i, token in tokenizer.added.items() if not token.special]
+    largest = max([tokenizer.core.size - 1, template.end_id(tokenizer), *words])    # that a dialogue can hold
+    if largest >= model.config.vocabulary:
+        raise ValueError(f"{folder}: the tokenizer makes ids up to {largest}, the model knows "
+                         f"{model.config.vocabulary}; take both from one source")
     return model, tokenizer, template
 
 
