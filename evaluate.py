@@ -18,15 +18,13 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from clinicalgpt.cli import arg, run_main
 from clinicalgpt.dataset import check_messages
 from clinicalgpt.files import read_json, read_jsonl, write_json, write_jsonl
 from clinicalgpt.metrics import SIGNATURE
 from clinicalgpt.pretrain import tiny_base, tiny_data
 from clinicalgpt.report import results_section, write_report
-from clinicalgpt.run import device_of, load_reward, open_run, versions
+from clinicalgpt.run import device_of, dtype_of, load_reward, open_run, versions
 from clinicalgpt.tasks import ANSWER, MEASURE, TASKS, Speaker, cell, judge_qa
 from data.knowledge_graph import read_graph
 
@@ -45,6 +43,7 @@ class EvalConfig:
     title: str = arg("ClinicalGPT: evaluation", "title of the report")
     lang: str = arg("zh", "language of the embedded records: zh or en")
     seed: int = arg(0, "seed of the embedded records")
+    template: str = arg("auto", "markers of models that are no run: their own, or plain, chatml, llama3")
     device: str = arg("auto", "cpu, cuda or auto")
     dtype: str = arg("auto", "float32, bfloat16 or auto (bfloat16 on cuda)")
     batch_size: int = arg(64, "answers generated together")
@@ -56,16 +55,14 @@ class EvalConfig:
 
 def main(cfg):
     device = device_of(cfg.device)
-    dtype = {"auto": torch.bfloat16 if device.type == "cuda" else torch.float32,
-             "float32": torch.float32, "bfloat16": torch.bfloat16}.get(cfg.dtype)
+    dtype = dtype_of(cfg.dtype, device)
     folders = dict(model.split("=", 1) for model in cfg.models if "=" in model)
     for name in ("batch_size", "micro_batch_tokens", "max_len", "max_new_tokens"):
         if getattr(cfg, name) < 1:
             raise ValueError(f"--{name.replace('_', '-')} {getattr(cfg, name)}: must be at least 1")
-    if len(folders) != len(cfg.models) or dtype is None or not set(cfg.tasks.split(",")) <= set(TASKS):
-        raise ValueError(f"--models {' '.join(cfg.models)} --tasks {cfg.tasks} --dtype {cfg.dtype}: "
-                         "models are name=folder, each name once, "
-                         f"tasks are of {','.join(TASKS)}, dtype float32, bfloat16 or auto")
+    if len(folders) != len(cfg.models) or not set(cfg.tasks.split(",")) <= set(TASKS):
+        raise ValueError(f"--models {' '.join(cfg.models)} --tasks {cfg.tasks}: "
+                         f"models are name=folder, each name once, tasks are of {','.join(TASKS)}")
     records, graph = load_tests(cfg)                            # 1. test records by task; the judge's graph
     folders = {name: str(tiny_base(cfg.lang)) if folder == "tiny" else folder
                for name, folder in folders.items()}
@@ -74,7 +71,7 @@ def main(cfg):
             read_json(Path(folder) / "config.json")             # said now, not after hours of answering
     rows, answers = [], {}
     for name, folder in folders.items():                        # 2. every model answers everything
-        model, tokenizer, template = open_run(folder, device, dtype)
+        model, tokenizer, template = open_run(folder, device, dtype, cfg.template)
         answers[name] = {task: ANSWER[task](Speaker(model, tokenizer, template, cfg, f"{name}: {task}"),
                                             records[task]) for task in records}
     for task in records:                                        # 3. numbers, a row a metric, a cell a model

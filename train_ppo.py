@@ -23,7 +23,7 @@ from clinicalgpt.cli import arg, run_main
 from clinicalgpt.dataset import Example, batch_of_step, load_prompts, micro_batches, pack
 from clinicalgpt.files import read_json
 from clinicalgpt.generate import generate
-from clinicalgpt.lora import adapter, add_lora, copy_adapter, save_adapter
+from clinicalgpt.lora import adapter, add_lora, copy_adapter
 from clinicalgpt.reward import ScalarHead, last_token_score
 from clinicalgpt.run import (
     Run,
@@ -31,9 +31,9 @@ from clinicalgpt.run import (
     learning_rate,
     load_reward,
     make_optimizer,
-    model_folder,
     open_run,
     optimizer_step,
+    save_run,
     seed_of,
 )
 from train_sft import files_of
@@ -129,8 +129,7 @@ def main(cfg):
         run.log(step, **metrics)
 
     def save(folder):                                                       # 5. the policy's adapter
-        template.save(folder / "template.json")
-        save_adapter(roles.trunk, folder / "adapter", "policy", model_folder(cfg.init))
+        save_run(folder, roles.trunk, tokenizer, template, "policy", cfg.init)
     return run.finish(save, **{k: metrics[k] for k in ("reward", "kl", "entropy", "response_length")})
 
 

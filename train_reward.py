@@ -16,7 +16,7 @@ import torch
 from clinicalgpt.cli import arg, run_main
 from clinicalgpt.dataset import batch_of_step, load_preferences, micro_batches, pack, steps_per_epoch
 from clinicalgpt.files import read_json, write_json
-from clinicalgpt.lora import adapter, add_lora, save_adapter
+from clinicalgpt.lora import adapter, add_lora
 from clinicalgpt.metrics import wilson
 from clinicalgpt.reward import ScalarHead, last_token_score, pair_accuracy, ranking_loss
 from clinicalgpt.run import (
@@ -24,10 +24,9 @@ from clinicalgpt.run import (
     TuneConfig,
     learning_rate,
     make_optimizer,
-    model_folder,
     open_run,
     optimizer_step,
-    save_model,
+    save_run,
 )
 from train_sft import files_of
 
@@ -90,11 +89,7 @@ def main(cfg):
         head.save(folder / "head.safetensors")
         rows = {kind: dict(zip(("accuracy", "low", "high", "pairs"), row)) for kind, row in accuracy.items()}
         write_json(folder / "accuracy.json", rows)
-        if name:
-            template.save(folder / "template.json")
-            save_adapter(model, folder / "adapter", name, model_folder(cfg.init))
-        else:
-            save_model(folder, model, tokenizer, template)
+        save_run(folder, model, tokenizer, template, name, cfg.init)
     for kind, (value, low, high, pairs) in accuracy.items():
         seen = "held-out" if held_out else "TRAINING"
         print(f"reward: accuracy {value:.3f} [{low:.3f}, {high:.3f}] on {pairs} {seen} pairs: {kind}")

@@ -19,17 +19,16 @@ from clinicalgpt.cli import arg, run_main
 from clinicalgpt.dataset import batch_of_step, load_dialogues, micro_batches, pack, steps_per_epoch
 from clinicalgpt.files import read_json
 from clinicalgpt.generate import generate
-from clinicalgpt.lora import adapter, add_lora, save_adapter
+from clinicalgpt.lora import adapter, add_lora
 from clinicalgpt.pretrain import tiny_base, tiny_data
 from clinicalgpt.run import (
     Run,
     TuneConfig,
     learning_rate,
     make_optimizer,
-    model_folder,
     open_run,
     optimizer_step,
-    save_model,
+    save_run,
 )
 
 
@@ -80,11 +79,7 @@ def main(cfg):
             run.log(step, **metrics)
 
         def save(folder):                                                       # 5. saved as others read it
-            if name:
-                template.save(folder / "template.json")
-                save_adapter(model, folder / "adapter", name, model_folder(trunk))
-            else:
-                save_model(folder, model, tokenizer, template)
+            save_run(folder, model, tokenizer, template, name, trunk)
         return run.finish(save, **{k: v for k, v in metrics.items() if "loss" in k})
 
 

@@ -27,6 +27,7 @@ from clinicalgpt.patterns import GPT2, compile_pattern
 
 SPACE = "\u2581"                                                # SentencePiece's sign for a space
 BEYOND_BASIC_PLANE = re.compile("[\U00010000-\U0010ffff]")
+NORMAL_FORMS = ([], ["NFC"], ["NFD"], ["NFKC"], ["NFKD"])
 REMEMBERED, SHORT = 2**19, 100                                  # pieces, and how long they may be
 
 
@@ -43,19 +44,16 @@ LATIN1_OF_CHARACTER = {ord(character): byte for byte, character in CHARACTER_OF_
 
 
 class BPE:
-    """What both kinds share.  merged(left id, right id) -> (rank << 32 | id of the pair), or None."""
-    every_piece_starts = False                                  # a text behind a special token starts anew
+    """What both kinds share.  merged(left id, right id) -> (rank << 32 | id of the pair), or None;
+    every_piece_starts: a text behind a special token is treated as one at the start of a sequence."""
 
-    def __init__(self, vocab, merged, whole_words=False, normal_form=""):
+    def __init__(self, vocab, merged, whole_words=False, unknown=None, fuse=False):
         self.vocab, self.size = vocab, max(vocab.values(), default=-1) + 1
-        self.merged, self.whole_words, self.normal_form = merged, whole_words, normal_form
+        self.merged, self.whole_words, self.unknown, self.fuse = merged, whole_words, unknown, fuse
         self.known = {}                                         # ids of pieces seen before
 
-    def normalise(self, text):
-        return unicodedata.normalize(self.normal_form, text) if self.normal_form else text
-
     def encode(self, text, start=True):
-        """Ids of a normalised text without special tokens; `start`: it stands at the start of a sequence."""
+        """Ids of a text in normal form; `start`: it stands at the start of a sequence."""
         known = self.known.get
         return [token for piece in self.pieces(text, start) for token in known(piece) or self.word(piece)]
 
@@ -101,11 +99,15 @@ class BPE:
 class ByteBPE(BPE):
     """Symbols are bytes.  splits: [(what is done with a pattern's matches, the pattern), ...], in order."""
 
-    def __init__(self, vocab, merged, splits, prefix_space=False, unknown=None, **options):
+    def __init__(self, vocab, merged, splits, prefix_space=False, normal_form="", **options):
         super().__init__(vocab, merged, **options)
         self.splits = [(keep, *compile_pattern(pattern)) for keep, pattern in splits]
-        self.prefix_space = prefix_space
-        self.id_of_byte = [vocab.get(CHARACTER_OF_BYTE[byte], unknown) for byte in range(256)]
+        self.normal_form = normal_form
+        self.prefix_space = self.every_piece_starts = prefix_space
+        self.id_of_byte = [vocab.get(CHARACTER_OF_BYTE[byte], self.unknown) for byte in range(256)]
+
+    def normalise(self, text, start=True):
+        return unicodedata.normalize(self.normal_form, text) if self.normal_form else text
 
     def token_of(self, piece):
         return self.vocab.get(piece.encode().decode("latin-1").translate(CHARACTER_OF_BYTE))
@@ -115,7 +117,7 @@ class ByteBPE(BPE):
         return [token for token in ids if token is not None]
 
     def pieces(self, text, start):
-        if self.prefix_space and start and text and not text[0].isspace():
+        if self.prefix_space and start and text[:1] != " ":
             text = " " + text
         pieces, is_wide = [text], BEYOND_BASIC_PLANE.search(text)
         for keep, narrow, wide in self.splits:
@@ -136,15 +138,17 @@ def _bytes(string):
 
 
 class CharacterBPE(BPE):
-    """Symbols are characters.  prefix: the sign for a space is put before a text: "" never, "missing" where
-    it does not begin with one, "always"."""
+    """Symbols are characters.  The sign for a space is put before a text at the start: always, if `prepend`
+    (and spaces are replaced in the normal form), or where it does not begin with one, if `prefix`.  split:
+    every sign begins a piece; bytes: what has no token is spelled in bytes; strip: spaces that decoding takes
+    off."""
 
-    def __init__(self, vocab, merged, prefix, every_piece_starts, split, strip, unknown=None, fuse=False,
-                 **options):
+    def __init__(self, vocab, merged, prepend=False, prefix=False, every_piece_starts=True, replaces=True,
+                 split=False, bytes=True, strip=0, **options):
         super().__init__(vocab, merged, **options)
-        self.prefix, self.every_piece_starts, self.strip = prefix, every_piece_starts, strip
-        self.unknown, self.fuse = unknown, fuse
-        self.id_of_byte = [vocab.get(f"<0x{byte:02X}>") for byte in range(256)]
+        self.prepend, self.prefix, self.replaces, self.strip = prepend, prefix, replaces, strip
+        self.every_piece_starts = every_piece_starts
+        self.id_of_byte = [vocab.get(f"<0x{byte:02X}>") if bytes else None for byte in range(256)]
         self.byte_of_id = {token: byte for byte, token in enumerate(self.id_of_byte) if token is not None}
         if split:
             self.cut = re.compile(f"{SPACE}[^{SPACE}]*|[^{SPACE}]+")
@@ -152,6 +156,11 @@ class CharacterBPE(BPE):
             self.cut = re.compile("(?s).+")
         else:                               # nothing merges across such a place, so words are cut there
             self.cut = re.compile(f"{SPACE}+[^{SPACE}]*|[^{SPACE}]+")
+
+    def normalise(self, text, start=True):
+        if not self.replaces:
+            return text
+        return (SPACE if self.prepend and start and text else "") + text.replace(" ", SPACE)
 
     def token_of(self, piece):
         return self.vocab.get(piece)
@@ -170,7 +179,7 @@ class CharacterBPE(BPE):
 
     def pieces(self, text, start):
         text = text.replace(" ", SPACE)
-        if start and text and (self.prefix == "always" or self.prefix and text[0] != SPACE):
+        if self.prefix and start and text[:1] != SPACE:
             text = SPACE + text
         return self.cut.findall(text)
 
@@ -198,34 +207,32 @@ def from_json(raw):
     for option in ("dropout", "continuing_subword_prefix", "end_of_word_suffix"):
         if model.get(option):
             raise ValueError(f"{option} {model[option]!r} of the model is not understood")
-    vocab = model["vocab"]
-    options = {"merged": merges(vocab, model.get("merges", [])),
-               "whole_words": model.get("ignore_merges", False), "unknown": vocab.get(model.get("unk_token"))}
-    normal = steps(raw.get("normalizer"), "normalizers")
+    normal, decoder = steps(raw.get("normalizer"), "normalizers"), steps(raw.get("decoder"), "decoders")
     cuts = steps(raw.get("pre_tokenizer"), "pretokenizers")
-    kinds = [part["type"] for part in normal]
-    if cuts and cuts[-1]["type"] == "ByteLevel" and kinds in ([], ["NFC"], ["NFD"], ["NFKC"], ["NFKD"]):
-        prefix = cuts[-1].get("add_prefix_space", True)
+    kinds, cut_kinds, decoder_kinds = ([part["type"] for part in parts] for parts in (normal, cuts, decoder))
+    options = {"vocab": model["vocab"], "merged": merges(model["vocab"], model.get("merges", [])),
+               "whole_words": model.get("ignore_merges", False), "fuse": model.get("fuse_unk", False),
+               "unknown": model["vocab"].get(model.get("unk_token"))}
+    if kinds in NORMAL_FORMS and cut_kinds[-1:] == decoder_kinds == ["ByteLevel"]:
         splits = [_split(part) for part in cuts[:-1]]
         if cuts[-1].get("use_regex", True):
             splits.append((slice(None), GPT2))
-        if prefix and len(splits) > 1:
+        if cuts[-1].get("add_prefix_space", True) and len(cuts) > 1:
             raise ValueError("add_prefix_space behind another pre-tokenizer is not understood")
-        return ByteBPE(vocab, splits=splits, prefix_space=prefix, normal_form="".join(kinds), **options)
-    strip = max((part.get("start", 0) for part in steps(raw.get("decoder"), "decoders")
-                 if part["type"] == "Strip"), default=0)
-    options |= {"fuse": model.get("fuse_unk", False), "strip": strip}
-    if not cuts and kinds[-1:] == ["Replace"] and normal[-1].get("pattern") == {"String": " "} \
-            and normal[-1].get("content") == SPACE and kinds[:-1] in ([], ["Prepend"]):
-        prefix = "always" if kinds[0] == "Prepend" else ""
-        return CharacterBPE(vocab, prefix=prefix, every_piece_starts=True, split=False, **options)
-    if not kinds and [(part["type"], part.get("replacement")) for part in cuts] == [("Metaspace", SPACE)]:
-        space, = cuts
-        scheme = space.get("prepend_scheme", "always" if space.get("add_prefix_space", True) else "never")
-        return CharacterBPE(vocab, prefix="" if scheme == "never" else "missing",
-                            every_piece_starts=scheme == "always", split=space.get("split", True), **options)
-    names = ", ".join(kinds + [part["type"] for part in cuts]) or "none"
-    raise ValueError(f"the steps {names} before the model are not understood")
+        return ByteBPE(splits=splits, prefix_space=cuts[-1].get("add_prefix_space", True),
+                       normal_form="".join(kinds), **options)
+    if decoder_kinds in (["Replace", "ByteFallback", "Fuse"], ["Replace", "ByteFallback", "Fuse", "Strip"]):
+        options |= {"bytes": model.get("byte_fallback", False), "strip": decoder[-1].get("start", 0)}
+        if not cuts and kinds in (["Replace"], ["Prepend", "Replace"]) \
+                and (normal[-1].get("pattern"), normal[-1].get("content")) == ({"String": " "}, SPACE):
+            return CharacterBPE(prepend=len(kinds) == 2, **options)
+        if not kinds and [(part["type"], part.get("replacement")) for part in cuts] == [("Metaspace", SPACE)]:
+            space, = cuts
+            scheme = space.get("prepend_scheme", "always" if space.get("add_prefix_space", True) else "never")
+            return CharacterBPE(prefix=scheme != "never", every_piece_starts=scheme == "always",
+                                replaces=False, split=space.get("split", True), **options)
+    raise ValueError(f"{', '.join(kinds + cut_kinds) or 'nothing'} before the model and "
+                     f"{', '.join(decoder_kinds) or 'nothing'} behind it are not understood")
 
 
 def steps(part, key):

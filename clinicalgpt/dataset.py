@@ -153,13 +153,14 @@ def _encode_file(path, tokenizer, template, max_len):
         if not any(message["role"] == "assistant" for message in record["messages"]):
             raise ValueError(f"{where}: no assistant message, so nothing to learn from; "
                              "add the answer or drop the record")
-        tokens, answer = fit(*encode_dialogue(tokenizer, template, record["messages"]), max_len, template)
-        if any(answer[1:]):
-            ids.extend(tokens)
-            answers.extend(answer)
-            ends.append(len(ids))
-        else:
-            too_long += 1
+        for messages in template.lessons(record["messages"]):
+            tokens, answer = fit(*encode_dialogue(tokenizer, template, messages), max_len, template)
+            if any(answer[1:]):
+                ids.extend(tokens)
+                answers.extend(answer)
+                ends.append(len(ids))
+            else:
+                too_long += 1
     return {"ids": torch.tensor(np.asarray(ids)), "ends": torch.tensor(np.asarray(ends)),
             "answer": torch.tensor(np.frombuffer(answers, np.bool_)), "too_long": torch.tensor(too_long)}
 
@@ -169,7 +170,8 @@ def _fingerprint(path, tokenizer, template, max_len):
     hashed = hashlib.sha256(json.dumps([asdict(template), max_len]).encode())
     code = (Path(__file__).with_name(f"{name}.py") for name in
             ("bpe", "dataset", "patterns", "template", "tokenizer"))
-    for file in (path, *tokenizer.files(), *code):
+    family = [file for file in [tokenizer.folder / "config.json"] if file.is_file()]
+    for file in (path, *tokenizer.files(), *family, *code):
         try:
             with open(file, "rb") as opened:
                 hashed.update(hashlib.file_digest(opened, "sha256").digest())

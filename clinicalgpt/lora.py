@@ -26,9 +26,10 @@ from torch import nn
 from clinicalgpt.files import read_json, write_json
 
 PEFT_PREFIX = "base_model.model."
-NOT_PLAIN = ("use_dora", "use_qalora", "use_bdlora", "modules_to_save", "rank_pattern", "alpha_pattern",
-             "fan_in_fan_out", "lora_bias", "target_parameters", "trainable_token_indices",
-             "layer_replication")
+PLAIN = {"peft_type", "task_type", "base_model_name_or_path", "revision", "peft_version", "inference_mode",
+         "r", "lora_alpha", "lora_dropout", "use_rslora", "target_modules", "exclude_modules", "auto_mapping",
+         "layers_to_transform", "layers_pattern", "megatron_core", "qalora_group_size"}
+STARTS = (None, True, False, "gaussian", "orthogonal")          # that leave the base as it is
 
 
 class LoRALinear(nn.Module):
@@ -142,14 +143,15 @@ def copy_adapter(model, source, target):
 
 
 @torch.no_grad()
-def merge(model, name):
-    """Add adapter `name` to the base weights, product and sum in float32, and remove it.
-    Layers without adapters left become plain."""
+def merge(model, name, dtype=None):
+    """Add adapter `name` to the base weights, product and sum in float32, rounded once to `dtype` (None: the
+    weights' own), and remove it.  Layers without adapters left become plain."""
     for path, layer in lora_layers(model).items():
         if name in layer.lora_A:
             weight = layer.linear.weight
-            weight.copy_(weight.float() + layer.delta(name) if weight.dtype != torch.float64
-                         else weight + layer.delta(name))
+            wide = weight.to(torch.promote_types(weight.dtype, torch.float32))
+            merged = (wide + layer.delta(name)).to(dtype or weight.dtype)
+            layer.linear.weight = nn.Parameter(merged, requires_grad=False)
             layer.remove(name)
         if not layer.lora_A:
             parent, _, child = path.rpartition(".")
@@ -189,8 +191,10 @@ def load_adapter(model, folder, name):
     misshapen, or a kind of adapter that is not plain LoRA; the model is then as it was."""
     folder = Path(folder)
     config, weights = read_json(folder / "adapter_config.json"), folder / "adapter_model.safetensors"
-    refused = [key for key, value in config.items() if value and key in NOT_PLAIN]
-    if config.get("peft_type") != "LORA" or config.get("bias", "none") != "none" or refused:
+    known = config | {"bias": config.get("bias") not in (None, "none"),
+                      "init_lora_weights": config.get("init_lora_weights") not in STARTS}
+    refused = [key for key, value in known.items() if value and key not in PLAIN]
+    if config.get("peft_type") != "LORA" or refused:
         raise ValueError(f"{folder}/adapter_config.json: not plain LoRA "
                          f"({', '.join(refused) or config.get('peft_type')}); "
                          "export it merged, or retrain it without that option")
@@ -248,6 +252,7 @@ def _targeted(names, config, prefix):
     targets = config.get("target_modules")
     if targets == "all-linear":
         return names
-    if not isinstance(targets, list) or config.get("layers_to_transform") or config.get("exclude_modules"):
+    if not isinstance(targets, list) or config.get("exclude_modules") \
+            or config.get("layers_to_transform") is not None:
         return ()                                           # a pattern: the tensors there are what it meant
     return [name for name in names if any(f".{prefix}{name}".endswith(f".{target}") for target in targets)]

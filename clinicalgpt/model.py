@@ -47,7 +47,7 @@ class RMSNorm(nn.Module):
     def forward(self, x):
         wide = x.to(torch.promote_types(x.dtype, torch.float32))       # the mean square in float32 at least
         scaled = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps)
-        return self.weight * scaled.to(x.dtype)
+        return (self.weight * scaled.to(x.dtype)).to(x.dtype)         # under autocast the weight is wider
 
 
 def make_norm(config):
@@ -249,14 +249,15 @@ class Transformer(nn.Module):
         return list(logits(hidden_ND, self.unembed_VD).float().split(lengths))
 
     def initialise(self, generator):
-        """Random weights for a model that is trained from nothing
-        (GPT-2's: normal 0.02, residual outputs smaller by depth)."""
-        residual = 0.02 / (2 * len(self.blocks)) ** 0.5
+        """Random weights for a model that is trained from nothing: normal, the embedding's deviation 0.02,
+        that of matrices 1 / sqrt(D), smaller by depth where they add to the residual path (Radford 2019)."""
+        std = self.config.width ** -0.5
         for name, parameter in self.named_parameters():
             with torch.no_grad():
                 if parameter.ndim == 2:
-                    std = residual if name.endswith(("out.weight", "down.weight")) else 0.02
-                    parameter.normal_(0, std, generator=generator)
+                    depth = 2 * len(self.blocks) if name.endswith(("out.weight", "down.weight")) else 1
+                    deviation = 0.02 if name == "embed.weight" else std * depth ** -0.5
+                    parameter.normal_(0, deviation, generator=generator)
                 else:
                     parameter.fill_(1.0 if "norm" in name and name.endswith("weight") else 0.0)
         return self
@@ -306,8 +307,9 @@ NO_WEIGHTS = re.compile(r".*\.(rotary_emb\.inv_freq|scale_mask_softmax\.causal_m
 
 def load_model(folder, dtype=torch.float32, device="cpu"):
     """A Transformer from a Hugging Face folder: config.json and safetensors or .bin, in shards or not, of
-    BLOOM, LLaMA, Mistral, Qwen2 or Qwen3.  Raises FileNotFoundError or ValueError, in one line, for what is
-    missing, surplus, misshapen or unreadable, and for what cannot be honoured exactly."""
+    BLOOM, LLaMA, Mistral, Qwen2 or Qwen3.  dtype None: each tensor's own.  Raises FileNotFoundError or
+    ValueError, in one line, for what is missing, surplus, misshapen or unreadable, and for what cannot be
+    honoured exactly."""
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder; give a model folder in Hugging Face format")
@@ -316,35 +318,34 @@ def load_model(folder, dtype=torch.float32, device="cpu"):
         model = Transformer(config)
     model.raw_config = raw
     wanted = dict(model.named_parameters())
-    rows = {model.their_name(ours, prefix=""): ours for ours in wanted}
-    sources = {}
+    rows, tied = {model.their_name(ours, prefix=""): ours for ours in wanted}, {}
     for path, theirs, tensor in read_tensors(folder):
         bare = theirs.removeprefix(model.usual_prefix)
         if NO_WEIGHTS.fullmatch(theirs):
             continue
-        if bare in sources:
-            raise ValueError(f"{path}: tensor {theirs} is there twice")
+        if config.tied and bare in ("lm_head.weight", model.their_name("embed.weight", prefix="")):
+            tied[bare] = tensor                                 # to be compared below
+            if bare == "lm_head.weight":
+                continue
+        ours = rows.get(bare)
+        if ours not in wanted:
+            place = f"has no place in a {config.family} model of {config.layers} layers"
+            raise ValueError(f"{path}: tensor {theirs} {tuple(tensor.shape)} "
+                             f"{'is there twice' if ours else place}")
         if not tensor.is_floating_point() or tensor.dtype.itemsize < 2:
             raise ValueError(f"{path}: tensor {theirs} is {tensor.dtype}; give unquantised weights")
-        sources[bare] = tensor
-        if bare == "lm_head.weight" and config.tied:
-            continue
-        if bare not in rows:
-            raise ValueError(f"{path}: tensor {theirs} {tuple(tensor.shape)} has no place in a "
-                             f"{config.family} model of {config.layers} layers")
-        ours = rows[bare]
         if wanted.pop(ours).shape != tensor.shape:
             raise ValueError(f"{path}: {theirs} is {tuple(tensor.shape)}, but config.json makes it "
                              f"{tuple(model.get_parameter(ours).shape)}")
-        if bare != "lm_head.weight":
+        if ours != "unembed.weight":
             model.prefix = theirs[:len(theirs) - len(bare)]
         parent, _, leaf = ours.rpartition(".")
-        setattr(model.get_submodule(parent), leaf, nn.Parameter(materialise(tensor, dtype, device)))
+        parameter = nn.Parameter(materialise(tensor, dtype or tensor.dtype, device))
+        setattr(model.get_submodule(parent), leaf, parameter)
     if wanted:
         raise ValueError(f"{folder}: {len(wanted)} tensors are not in the checkpoint, "
                          f"the first: {model.their_name(min(wanted))}")
-    if config.tied and "lm_head.weight" in sources and not equal(
-            sources["lm_head.weight"], sources[model.their_name("embed.weight", prefix="")]):
+    if len(tied) > 1 and not equal(*tied.values()):
         raise ValueError(f"{folder}: config.json ties the unembedding to the embedding, but lm_head.weight "
                          "differs from it; set tie_word_embeddings to false if both are meant")
     return model.eval()

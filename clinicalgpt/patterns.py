@@ -2,9 +2,10 @@ r"""
 Pre-tokenising patterns: the regular expressions that tokenizer.json holds, for Python's `re`.
 (Not here: what is done with the pieces, see bpe.py.)
 
-They are written in Oniguruma's dialect: \p{L} and \p{N} are Unicode's letters and numbers, \s is its white
-space, and a class may hold a class.  `re` knows none of the three, so every class is worked out to its ranges
-of code points, [a-z] becoming [\u0061-\u007a].  What is not understood is refused, never passed on by chance.
+They are written in Oniguruma's dialect: \p{L} and \p{N} are Unicode's letters and numbers, \s is its
+white space, a class may hold a class, ^ and $ are the ends of every line.  `re` differs, so every class is
+worked out to its ranges of code points, [a-z] becoming [\u0061-\u007a].  What is not understood is refused,
+never passed on by chance.
 
 Letters and numbers are those of Unicode 16, as in the reference; Python 3.11 knows Unicode 14, and what came
 since then is listed here.  (\p{M}, \p{P}, \p{S} and finer categories are those of the running Python.)
@@ -28,12 +29,14 @@ SINCE_UNICODE_14 = {
          "1df25-1df2a 1e030-1e06d 1e4d0-1e4eb 1e5d0-1e5ed 1e5f0 2b739 2ebf0-2ee5d 31350-323af",
     "N": "10d40-10d49 116d0-116e3 11bf0-11bf9 11f50-11f59 16130-16139 16d70-16d79 1ccf0-1ccf9 "
          "1d2c0-1d2d3 1e4f0-1e4f9 1e5f1-1e5fa"}
+LINES = {"^": "(?m:^)", "$": "(?m:$)", ".": "[^\n]"}
 ESCAPES = {"r": "\r", "n": "\n", "t": "\t", "f": "\f", "v": "\v"}
 
 
 def compile_pattern(pattern):
-    """A compiled `re` pattern with one group around the whole, so that its split() keeps what it matches.
-    Raises ValueError, naming it, for a construct that is not understood."""
+    """(a compiled `re` pattern for texts of the basic plane, a function that returns the one for all texts),
+    each with one group around the whole, so that its split() keeps what it matches.  A pattern without the
+    characters beyond is several times faster.  Raises ValueError, naming it, for what is not understood."""
     try:
         narrow = re.compile(f"({translate(pattern, 0xFFFF)})")
         wide = functools.cache(lambda: re.compile(f"({translate(pattern)})"))
@@ -43,16 +46,18 @@ def compile_pattern(pattern):
 
 
 def translate(pattern, last=sys.maxunicode):
-    """The pattern for `re`, its classes cut at code point `last`: a text without characters beyond the basic
-    plane is searched several times faster by a pattern without them."""
+    """The pattern for `re`, its classes cut at code point `last`."""
     out, i = [], 0
     while i < len(pattern):
         opening = re.compile(r"\(\?(?:i:|:|=|!|<=|<!|>)|\((?!\?)|\)|\||[?*+]|\{\d*,?\d*\}").match(pattern, i)
         if opening:
             out.append("(?:" if opening[0] == "(" else opening[0])
             i = opening.end()
-        elif pattern[i] in "^$.(":
-            raise ValueError(f"pattern {pattern!r}: {pattern[i]!r} at {i} is not understood")
+        elif pattern[i] == "(":
+            raise ValueError(f"pattern {pattern!r}: '(' at {i} is not understood")
+        elif pattern[i] in LINES:
+            out.append(LINES[pattern[i]])
+            i += 1
         else:
             ranges, i = _one_class(pattern, i)
             out.append(_written(ranges, last))

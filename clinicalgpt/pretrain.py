@@ -28,7 +28,7 @@ from clinicalgpt.run import (
     learning_rate,
     make_optimizer,
     optimizer_step,
-    save_model,
+    save_run,
     seed_of,
 )
 from clinicalgpt.template import Template
@@ -93,7 +93,7 @@ def main(cfg):
     def save(folder):                                                         # 5. the model, marked as ours
         origin = {"clinicalgpt": "pretrained from nothing by clinicalgpt.pretrain"}
         model.raw_config = config.to_json() | origin
-        save_model(folder, model, tokenizer, template)
+        save_run(folder, model, tokenizer, template)
     return run.finish(save, loss=loss)
 
 

@@ -28,7 +28,7 @@ from tqdm import tqdm
 
 from clinicalgpt.cli import arg
 from clinicalgpt.files import read_json, read_jsonl, write_json, write_text
-from clinicalgpt.lora import load_adapter, merge
+from clinicalgpt.lora import load_adapter, merge, save_adapter
 from clinicalgpt.model import load_model
 from clinicalgpt.report import write_report
 from clinicalgpt.reward import ScalarHead
@@ -81,10 +81,7 @@ class Run:
     def __init__(self, cfg, stage):
         self.cfg, self.stage, self.out = cfg, stage, Path(cfg.out)
         self.device = device_of(cfg.device)
-        names = {"auto": "bfloat16" if self.device.type == "cuda" else "float32"}
-        self.dtype = getattr(torch, names.get(cfg.dtype, cfg.dtype), None)
-        if self.dtype not in (torch.float32, torch.bfloat16):
-            raise ValueError(f"--dtype {cfg.dtype}: choose float32, bfloat16 or auto")
+        self.dtype = dtype_of(cfg.dtype, self.device)
         for name, least in (("batch_size", 1), ("micro_batch_tokens", 1), ("max_len", 2),
                             ("eval_every", 1), ("log_every", 1), ("steps", 0)):
             if getattr(cfg, name) < least:
@@ -252,6 +249,14 @@ def device_of(name):
         raise ValueError(f"--device {name}: choose cpu, cuda or auto") from None
 
 
+def dtype_of(name, device):
+    names = {"auto": torch.bfloat16 if device.type == "cuda" else torch.float32, "float32": torch.float32,
+             "bfloat16": torch.bfloat16}
+    if name not in names:
+        raise ValueError(f"--dtype {name}: choose float32, bfloat16 or auto")
+    return names[name]
+
+
 def sync(folder):
     """Force a folder's files and names to the disk."""
     for path in [*(p for p in Path(folder).rglob("*") if p.is_file()), Path(folder)]:
@@ -328,12 +333,16 @@ def open_run(folder, device="cpu", dtype=torch.float32, style="auto"):
     return model, tokenizer, template
 
 
-def save_model(folder, model, tokenizer, template):
-    """A run's results with all weights: template.json, and model/, a Hugging Face folder on its own."""
+def save_run(folder, model, tokenizer, template, name=None, trunk=""):
+    """A run's results: template.json, and adapter/, the adapter `name` as a PEFT folder over `trunk`; or,
+    without a name, model/, all weights as a Hugging Face folder that stands alone."""
     template.save(folder / "template.json")
-    model.save(folder / "model")
-    tokenizer.save(folder / "model")
-    template.export(folder / "model", tokenizer)
+    if name:
+        save_adapter(model, folder / "adapter", name, model_folder(trunk))
+    else:
+        model.save(folder / "model")
+        tokenizer.save(folder / "model")
+        template.export(folder / "model", tokenizer)
 
 
 def model_folder(run):

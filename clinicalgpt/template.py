@@ -19,12 +19,14 @@ construction.  It covers the end token: ending is part of what is learned.
 import json
 import re
 from dataclasses import asdict, dataclass, replace
+from dataclasses import fields as dataclass_fields
 from pathlib import Path
 
 from clinicalgpt.files import read_json, write_json, write_text
 
 ROLES = ("system", "user", "assistant")
 STYLES = ("auto", "plain", "chatml", "llama3")
+TRIMMED = r"content\S*\s*\|\s*trim"
 NO_THOUGHT = "<think>\n\n</think>\n\n"
 
 
@@ -44,10 +46,15 @@ class Template:
 
     @classmethod
     def load(cls, path):
-        try:
-            return cls(**read_json(path))
-        except TypeError as error:
-            raise ValueError(f"{path}: not a template ({error}); a run of this project writes one") from None
+        fields, kinds = read_json(path), {field.name: type(field.default) for field in dataclass_fields(cls)}
+        wrong = [name for name, value in fields.items() if name not in kinds or not isinstance(
+            value, kinds[name]) and not (name == "default_system" and isinstance(value, str))]
+        template = cls(**{name: value for name, value in fields.items() if name not in wrong})
+        wrong += [role for role in ("system", "user") if getattr(template, role).count("{content}") != 1]
+        if wrong:
+            raise ValueError(f"{path}: not a template ({wrong[0]}: {fields.get(wrong[0])!r}); "
+                             "a run of this project writes one")
+        return template
 
     def end_id(self, tokenizer):
         """The id of the token that ends an answer.  Raises ValueError if the tokenizer has none."""
@@ -57,45 +64,57 @@ class Template:
         return end
 
     def parts(self, messages):
-        """Yield (text, kind): "mark" for the template's own, "content" for what others say, and "answer".
-        The tokens at the start and behind an answer are left to the caller.  Ends with the cue where the
-        assistant is to speak next."""
+        """Yield (text, kind): "mark" for the template's own, "content" for what others say, "answer" for what
+        the assistant says, "told" for an answer that is told otherwise than it was given.  The tokens at the
+        start and behind an answer are left to the caller.  Ends with the cue where the assistant is to speak
+        next."""
         if messages[0]["role"] != "system" and self.default_system is not None:
             messages = [{"role": "system", "content": self.default_system}, *messages]
+        asked = max((i for i, m in enumerate(messages) if m["role"] == "user" and not (
+            m["content"].startswith("<tool_response>") and m["content"].endswith("</tool_response>"))),
+            default=len(messages))
         for i, message in enumerate(messages):
             role, content = message["role"], message["content"].strip() if self.strip else message["content"]
-            if role == "assistant":
-                newest = i == len(messages) - 1 and any(m["role"] == "user" for m in messages)
-                yield from self._answer(content, newest)
-                if i < len(messages) - 1:
-                    yield self.after_answer, "mark"
+            if role == "assistant" and self.thoughts:
+                yield from self._with_thought(content, i > asked, i == len(messages) - 1)
+            elif role == "assistant":
+                yield self.cue, "mark"
+                yield content, "answer"
             else:
                 before, after = getattr(self, role).split("{content}")
                 yield before + self.preamble * (i == 0 and role == "system"), "mark"
                 yield content, "content"
                 yield after, "mark"
+            if role == "assistant" and i < len(messages) - 1:
+                yield self.after_answer, "mark"
         if messages[-1]["role"] != "assistant":
             yield self.cue + NO_THOUGHT * self.thoughts, "mark"
 
-    def _answer(self, content, newest):
-        thought = ""
-        if self.thoughts and "</think>" in content:
-            thought = content.split("</think>")[0].rpartition("<think>")[2].strip("\n")
-            content = content.split("</think>")[-1].lstrip("\n")
-        if not (self.thoughts and newest):                  # of earlier answers, thoughts are not told
-            yield self.cue, "mark"
-            yield content, "answer"
-        elif thought:
-            yield self.cue, "mark"
-            yield f"<think>\n{thought}\n</think>\n\n{content.lstrip(chr(10))}", "answer"
+    def _with_thought(self, content, is_new, is_last):
+        """Qwen3's: an answer since the last question is told with its thought, the last one with an empty one
+        if it has none; of earlier answers, thoughts are not told."""
+        before, thinks, after = content.rpartition("</think>")
+        thought = before.partition("</think>")[0].rpartition("<think>")[2].strip("\n") if thinks else ""
+        content = after.lstrip("\n") if thinks else content
+        kind = "answer" if is_last else "told"
+        if is_new and (is_last or thought):
+            yield f"{self.cue}<think>\n{thought}\n</think>\n\n", "mark"
+            yield content.lstrip("\n"), kind
         else:
-            yield self.cue + NO_THOUGHT, "mark"
-            yield content.lstrip("\n"), "answer"
+            yield self.cue, "mark"
+            yield content, kind
+
+    def lessons(self, messages):
+        """The dialogues that a dialogue is learned from: itself; or, where earlier answers are told otherwise
+        than they are given, one for each answer, which ends it."""
+        if not self.thoughts:
+            return [messages]
+        return [messages[:i + 1] for i, message in enumerate(messages) if message["role"] == "assistant"]
 
     def render(self, messages, tokenizer):
         """The dialogue as one text, special tokens spelled out."""
         end = self.end or tokenizer.eos
-        text = "".join(part + end * (kind == "answer") for part, kind in self.parts(messages))
+        text = "".join(part + end * (kind in ("answer", "told")) for part, kind in self.parts(messages))
         return self.start + text + self.after_answer * (messages[-1]["role"] == "assistant")
 
     def save(self, path):
@@ -112,7 +131,7 @@ class Template:
         ends = [end, *(other for other in (ends if isinstance(ends, list) else [ends])
                        if other not in (end, None))]
         write_json(folder / "generation_config.json", generation | {"eos_token_id": ends})
-        if recognised(tokenizer) != self:
+        if not chat_template(folder) or recognised(tokenizer) != self:
             config = read_json(folder / "tokenizer_config.json", missing={})
             write_json(folder / "tokenizer_config.json", config | {"chat_template": self.jinja(tokenizer)})
             write_text(folder / "chat_template.jinja", self.jinja(tokenizer))
@@ -133,7 +152,7 @@ class Template:
 
 def encode_dialogue(tokenizer, template, messages):
     """(ids, answer): token ids of the dialogue and, for each, whether the assistant says it (end tokens
-    included)."""
+    included).  Under Qwen3's template, of several answers the last alone is marked: see Template.lessons."""
     ids, answer, text, start = [], [], "", True             # text: not yet encoded, so that it merges as one
 
     def put(tokens, is_answer=False):
@@ -142,15 +161,16 @@ def encode_dialogue(tokenizer, template, messages):
     if template.start:
         put([tokenizer.special[template.start]])
     for part, kind in template.parts(messages):
+        if kind in ("answer", "told"):
+            put(tokenizer.encode(text, start))
+            put(tokenizer.encode(part, False) + [template.end_id(tokenizer)], kind == "answer")
+            text, start = "", tokenizer.every_piece_starts
+            continue
         for words, token in tokenizer.find_special(part) if kind == "mark" else [(part, None)]:
-            text += words if kind != "answer" else ""
-            if kind == "answer" or token is not None:
-                put(tokenizer.encode(text, start))
-                text, start = "", tokenizer.core.every_piece_starts
-            if kind == "answer":
-                put(tokenizer.encode(words, False) + [template.end_id(tokenizer)], True)
-            elif token is not None:
-                put([token])
+            text += words
+            if token is not None:
+                put([*tokenizer.encode(text, start), token])
+                text, start = "", tokenizer.every_piece_starts
     put(tokenizer.encode(text, start))
     return ids, answer
 
@@ -168,16 +188,18 @@ def template_of(tokenizer, style="auto"):
     for.  Raises ValueError for a style that the tokenizer has no tokens for."""
     if style not in STYLES:
         raise ValueError(f"--template {style}: choose {', '.join(STYLES)}")
-    own = recognised(tokenizer)
     stored = tokenizer.folder / "template.json"
-    if style == "auto":
-        return Template.load(stored) if stored.is_file() else own or plain(tokenizer)
-    if style == "plain":
-        return plain(tokenizer)
-    template = own if own and own.end == MARKERS[style].end else MARKERS[style]
-    if template.end not in tokenizer.special:
-        raise ValueError(f"--template {style}: this tokenizer has no token {template.end}")
-    return template
+    if style == "auto" and stored.is_file():
+        return Template.load(stored)
+    if style in ("auto", "plain"):
+        return style == "auto" and recognised(tokenizer) or plain(tokenizer)
+    if MARKERS[style].end not in tokenizer.special:
+        raise ValueError(f"--template {style}: this tokenizer has no token {MARKERS[style].end}")
+    try:
+        own = recognised(tokenizer)
+    except ValueError:                                      # asked for by name, the bare markers will do
+        own = None
+    return own if own and own.end == MARKERS[style].end else MARKERS[style]
 
 
 def plain(tokenizer):
@@ -194,21 +216,74 @@ MARKERS = {
 
 
 def recognised(tokenizer):
-    """The Template that a folder's chat template means, or None if it has none or another kind of markers."""
+    """The Template that a folder's chat template means; None if it has none, or markers of another kind.
+    Raises ValueError for a ChatML or Llama 3 template that is not understood to the last byte."""
     jinja = chat_template(tokenizer.folder)
     if "<|im_end|>" in tokenizer.special and (not jinja or "<|im_start|>" in jinja):
-        system = re.search(r"<\|im_start\|>system(?:\\n|\n)([^<>{}'\"]+)<\|im_end\|>", jinja)
-        return replace(MARKERS["chatml"], start=tokenizer.bos if "bos_token" in jinja else "",
-                       default_system=system[1].replace("\\n", "\n") if system else None,
-                       strip=bool(re.search(r"\|\s*trim", jinja)), thoughts="last_query_index" in jinja)
-    if "<|eot_id|>" in tokenizer.special and "<|start_header_id|>" in jinja:
-        cutting = re.search(r"Cutting Knowledge Date: [^\\\"'\n]+", jinja)
-        today = re.search(r"date_string = [\"']([^\"']+)", jinja)       # 3.2 asks the clock; a run must not
-        if cutting and today:
-            return replace(MARKERS["llama3"], default_system="",
-                           preamble=f"{cutting[0]}\nToday Date: {today[1]}\n\n")
+        template = _chatml(jinja, tokenizer) if jinja else MARKERS["chatml"]
+    elif "<|eot_id|>" in tokenizer.special and "<|start_header_id|>" in jinja:
+        template = _llama3(jinja)
+    else:
+        return None
+    if template is None:
+        raise ValueError(f"{tokenizer.folder}: its chat template is not one of those that are understood; "
+                         "choose --template chatml, llama3 or plain")
+    return template
+
+
+def _chatml(jinja, tokenizer):
+    """A chat template of the form of Qwen1.5's to Qwen3's, or None."""
+    text = _literals(jinja)
+    systems = re.findall(r"\[<\|im_start\|>system\n([^\]]*)\](.*?)<\|im_", text + "<|im_", flags=re.S)
+    defaults = {words.removesuffix("<|im_end|>\n") for words, _ in systems if words}
+    thinks = "last_query_index" in text
+    if (_cue(text) != MARKERS["chatml"].cue or len(defaults) > 1
+            or any(words and not words.endswith("<|im_end|>\n") for words, _ in systems)
+            or any(not words and "content" not in code for words, code in systems)
+            or re.search(r"<\|im_end\|>(?!\n|\]\s*\+\s*\[\n)", text)
+            or thinks != ("<think>" in text)
+            or thinks and "loop.last or (not loop.last and reasoning_content)" not in text):
+        return None
+    return replace(MARKERS["chatml"], start=tokenizer.bos if "bos_token" in text else "", thoughts=thinks,
+                   default_system=next(iter(defaults), None), strip=bool(re.search(TRIMMED, text)))
+
+
+def _llama3(jinja):
+    """A chat template of the form of Llama 3's to 3.3's, or None."""
+    text = _literals(jinja)
+    cutting = re.search(r"Cutting Knowledge Date: [^\n]+", text)
+    today = re.search(r"date_string = \[([^\]]+)", text)
+    if _cue(text) != MARKERS["llama3"].cue or not re.search(TRIMMED, text) or "bos_token" not in text \
+            or bool(cutting) != bool(today):
+        return None
+    if not cutting:
         return MARKERS["llama3"]
-    return None
+    return replace(MARKERS["llama3"], default_system="",    # 3.2 asks the clock for the day; a run must not
+                   preamble=f"{cutting[0]}\nToday Date: {today[1]}\n\n")
+
+
+def _cue(text):
+    """What a chat template writes where the assistant is to speak."""
+    found = re.search(r"\[([^\]]*)\]", text.rpartition("add_generation_prompt")[2])
+    return found[1] if found else ""
+
+
+def _literals(jinja):
+    """A chat template without comments, each of its texts in brackets, escapes undone (and brackets of its
+    own, which would stand in the way, made round)."""
+    out, quoted = [], r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
+
+    def bracketed(words):
+        words = re.sub(r"\\(.)", lambda m: {"n": "\n", "t": "\t"}.get(m[1], m[1]), words)
+        return f"[{words.translate({91: '(', 93: ')'})}]"
+    for part in re.split(rf"(\{{#.*?#\}}|\{{[{{%](?:{quoted}|[^'\"])*?[}}%]\}})", jinja, flags=re.S):
+        if part.startswith(("{{", "{%")):
+            pieces = re.split(f"({quoted})", part, flags=re.S)
+            out += [bracketed(piece[1:-1]) if i % 2 else piece.translate({91: "(", 93: ")"})
+                    for i, piece in enumerate(pieces)]
+        elif part.strip() and not part.startswith("{#"):
+            out.append(bracketed(part))
+    return "".join(out)
 
 
 def chat_template(folder):

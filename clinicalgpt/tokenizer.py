@@ -46,13 +46,7 @@ class Added:
     normalized: bool = False                                # looked for in the normal form of the text
     lstrip: bool = False                                    # swallows white space before it,
     rstrip: bool = False                                    # and behind it
-    single_word: bool = False
-
-    @property
-    def pattern(self):
-        edge = r"\b" if self.single_word else ""
-        left, right = (r"\s*" if strip else "" for strip in (self.lstrip, self.rstrip))
-        return f"{left}{edge}({re.escape(self.content)}){edge}{right}"
+    single_word: bool = False                               # is not found inside a word
 
 
 class Tokenizer:
@@ -68,20 +62,22 @@ class Tokenizer:
         self.special = {token.content: i for i, token in added.items() if token.special}
         self.eos_id = self.special.get(eos)
         self.vocabulary = max([core.size, *(i + 1 for i in added)])
-        self.find_special = _finder([(token, i) for i, token in added.items() if token.special])
+        self.every_piece_starts = core.every_piece_starts
         words = [(token, i) for i, token in added.items() if not token.special]
-        self.find, self.find_normalised = (_finder([pair for pair in words if pair[0].normalized == late])
-                                           for late in (False, True))
+        self.find_special = _finder((token, token.content, i) for i, token in added.items() if token.special)
+        self.find = _finder((token, token.content, i) for token, i in words if not token.normalized)
+        self.find_normalised = _finder((token, core.normalise(token.content), i)
+                                       for token, i in words if token.normalized)
 
     def encode(self, text, start=True):
         """Token ids of a text; nothing is added, and no special token is made.  start: the text begins a
         sequence (where some models put a space before it) and does not go on from other text."""
         ids = []
         for raw, word in self.find(whole_characters(text)):
-            for piece, late_word in self.find_normalised(self.core.normalise(raw)):
+            for piece, late_word in self.find_normalised(self.core.normalise(raw, start)):
                 ids += self.core.encode(piece, start) if piece else []
                 ids += [] if late_word is None else [late_word]
-                start = self.core.every_piece_starts
+                start = self.every_piece_starts
             ids += [] if word is None else [word]
         return ids
 
@@ -115,41 +111,56 @@ def whole_characters(text):
 
 
 def _finder(tokens):
-    """The function that cuts a text at added tokens: (what comes before one, its id) for each of them, and
-    (what is left, None)."""
+    """The function that cuts a text at added tokens, each (Added, spelling, id): (what comes before one, its
+    id) for each of them, and (what is left, None)."""
+    tokens = sorted(tokens, key=lambda token: -len(token[1]))                   # the longest that fits
     if not tokens:
         return lambda text: [(text, None)]
-    tokens = sorted(tokens, key=lambda pair: -len(pair[0].content))             # the longest that fits
-    pattern, ids = re.compile("|".join(token.pattern for token, _ in tokens)), [i for _, i in tokens]
+    pattern, space = re.compile("|".join(
+        f"(?<!\\w)({re.escape(spelling)})(?!\\w)" if token.single_word else f"({re.escape(spelling)})"
+        for token, spelling, _ in tokens)), re.compile(r"\s*")
 
     def find(text):
         position = 0
         for match in pattern.finditer(text):
-            yield text[position:match.start()], ids[match.lastindex - 1]
-            position = match.end()
+            token, _, i = tokens[match.lastindex - 1]
+            before = text[position:match.start()]
+            yield before.rstrip() if token.lstrip else before, i
+            position = space.match(text, match.end()).end() if token.rstrip else match.end()
         yield text[position:], None
     return find
 
 
 class SentencePiece:
-    """A SentencePiece model, by its library.  Where it puts a space before a text, it does so at the start of
-    a sequence, and behind every special token if every_piece_starts (transformers calls that legacy)."""
+    """A SentencePiece model, by its library.  Where it puts a space before a text (it never does if prefix is
+    False), it does so at the start of a sequence, and behind every special token if every_piece_starts
+    (transformers calls that legacy)."""
 
-    def __init__(self, path, every_piece_starts=False):
+    def __init__(self, path, every_piece_starts=False, prefix=True):
         proto, self.every_piece_starts = Path(path).read_bytes(), every_piece_starts
         try:
-            self.first = sentencepiece.SentencePieceProcessor(model_proto=proto)
             self.later = sentencepiece.SentencePieceProcessor(model_proto=proto + NO_DUMMY_PREFIX)
+            self.first = sentencepiece.SentencePieceProcessor(model_proto=proto) if prefix else self.later
         except (RuntimeError, OSError) as error:
-            raise ValueError(f"{path}: not a SentencePiece model ({error})") from None
+            raise ValueError(f"{path}: not a SentencePiece model ({' '.join(str(error).split())})") from None
         self.size = self.first.vocab_size()
         self.vocab = {self.first.id_to_piece(i): i for i in range(self.size)}
+        self.inside_special = re.compile("(?!)")
 
-    def normalise(self, text):
+    def forbid(self, special):
+        """From now on no text makes these pieces, though the model would: texts are cut inside them."""
+        stubborn = [piece for piece in special if piece in self.vocab and len(piece) > 1
+                    and not self.first.is_control(self.vocab[piece])]
+        self.inside_special = re.compile("|".join(
+            f"(?<={re.escape(piece[0])})(?={re.escape(piece[1:])})" for piece in stubborn) or "(?!)")
+
+    def normalise(self, text, start=True):
         return text
 
     def encode(self, text, start):
-        return (self.first if start else self.later).encode(text)
+        first, *rest = self.inside_special.split(text)
+        ids = (self.first if start else self.later).encode(first)
+        return ids + [token for part in rest for token in self.later.encode(part)]
 
     def decode(self, ids, start):
         return (self.first if start else self.later).decode(ids)
@@ -176,10 +187,13 @@ def load_tokenizer(folder):
     for content in (content for value in names.values() for content in _contents(value)):
         if content in ids:                                  # what is named as special is special
             added[ids[content]] = Added(content, special=True)
-    known = {token.content for token in added.values() if token.special}
-    eos, bos = ("".join(_contents(names.get(key))[:1]) for key in ("eos_token", "bos_token"))
+    known = [token.content for token in added.values() if token.special]
+    if isinstance(core, SentencePiece):
+        core.forbid(known)
+    eos, bos = ("".join(content for content in _contents(names.get(key))[:1] if content in known)
+                for key in ("eos_token", "bos_token"))
     eos = eos or next((end for end in USUAL_ENDS if end in known), "")
-    return Tokenizer(core, added, eos, bos, config.get("add_bos_token", adds_bos), folder)
+    return Tokenizer(core, added, eos, bos, bool(config.get("add_bos_token", adds_bos)), folder)
 
 
 def _core(folder, config, model):
@@ -200,11 +214,13 @@ def _core(folder, config, model):
 
 
 def _from_sentencepiece(path, config):
-    core = SentencePiece(path, bool(config.get("legacy", False)))
+    core = SentencePiece(path, bool(config.get("legacy", False)), config.get("add_prefix_space") is not False)
     names = {f"{which}_token": core.first.id_to_piece(i) for which in ("eos", "bos")
              if (i := getattr(core.first, f"{which}_id")()) >= 0}
-    control = {i: Added(piece, special=True) for piece, i in core.vocab.items() if core.first.is_control(i)}
-    return core, control, names, "bos_token" in names
+    added = {i: Added(piece, special=True) for piece, i in core.vocab.items() if core.first.is_control(i)}
+    beside = read_json(path.with_name("tokenizer.json"), missing={}).get("added_tokens") or ()
+    added |= {token["id"]: _added(token) for token in beside if token["id"] >= core.size}
+    return core, added, names, "bos_token" in names
 
 
 def _from_json(path):
@@ -257,7 +273,7 @@ def _added(entry):
 def _contents(value):
     """The token spellings in an entry of tokenizer_config.json: a string, an object, or several of them."""
     if isinstance(value, dict):
-        return [value["content"]] if isinstance(value.get("content"), str) else []
+        return _contents(value["content"] if "content" in value else list(value.values()))
     if isinstance(value, list):
         return [content for part in value for content in _contents(part)]
     return [value] if isinstance(value, str) else []
@@ -265,9 +281,10 @@ def _contents(value):
 
 def train_sentencepiece(texts, folder, vocabulary, whole=()):
     """Train a unigram SentencePiece model on lines of text and write it into `folder`: tokenizer.model, and
-    the tokenizer.json by which transformers has the same.  No text normalisation, newlines kept, bytes for
-    what is unknown, so that every string survives encode and decode.  The strings in `whole` are never cut.
-    Raises ValueError if the vocabulary has no room for the characters."""
+    the tokenizer.json by which transformers has the same (but where strings of `whole` overlap in a text).
+    No text normalisation, newlines kept, bytes for what is unknown, so that every string survives encode and
+    decode.  The strings in `whole` are never cut.  Raises ValueError if the vocabulary has no room for the
+    characters."""
     model, folder, whole = io.BytesIO(), Path(folder), ["\n", *whole]
     try:
         sentencepiece.SentencePieceTrainer.train(

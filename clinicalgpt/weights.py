@@ -34,12 +34,15 @@ def read_tensors(folder):
             if path.suffix == ".safetensors":
                 with safe_open(path, framework="pt") as file:
                     yield from ((path, name, file.get_tensor(name)) for name in file.keys())
-            else:
-                tensors = torch.load(path, weights_only=True, mmap=True, map_location="cpu")
-                yield from ((path, name, tensor) for name, tensor in tensors.items())
+                continue
+            tensors = torch.load(path, weights_only=True, mmap=True, map_location="cpu")
         except Exception as error:                              # each library has kinds of its own
             raise ValueError(f"{path}: cannot be read ({' '.join(str(error).split())[:200]}); "
                              "is the download complete?") from None
+        for name, tensor in tensors.items() if isinstance(tensors, dict) else [("it", tensors)]:
+            if not isinstance(name, str) or not isinstance(tensor, torch.Tensor):
+                raise ValueError(f"{path}: {name} is a {type(tensor).__name__}; tensors by name are read")
+            yield path, name, tensor
 
 
 def weight_files(folder):
@@ -77,12 +80,12 @@ def materialise(tensor, dtype, device):
 
 def equal(one, other):
     """Whether two mapped tensors hold the same values, compared piece by piece."""
-    if one.shape != other.shape or one.dtype != other.dtype:
+    if one.shape != other.shape:
         return False
     if one.data_ptr() == other.data_ptr():                      # one storage under two names, as in a .bin
         return True
     for rows in _pieces(one):
-        same = torch.equal(one[rows], other[rows])
+        same = torch.equal(one[rows].float(), other[rows].float())
         _give_back(one[rows])
         _give_back(other[rows])
         if not same:
@@ -108,8 +111,9 @@ def _give_back(source):
 
 def write_tensors(folder, tensors, shard_bytes):
     """Write [(name, tensor), ...] as model.safetensors, or as shards of at most shard_bytes and their index
-    (a larger tensor has a shard to itself).  Files are written aside and renamed; weights that lay there
-    under other names go last.  Raises OSError if the disk refuses."""
+    (a larger tensor has a shard to itself).  All is written aside before anything there is touched; stopped
+    between two renames, a folder of shards has no index, and so is no model rather than a mixture of two.
+    Raises OSError if the disk refuses."""
     shards, used = [{}], 0
     for name, tensor in tensors:
         if shards[-1] and used + tensor.nbytes > shard_bytes:
@@ -119,20 +123,27 @@ def write_tensors(folder, tensors, shard_bytes):
         used += tensor.nbytes
     names = (["model.safetensors"] if len(shards) == 1 else
              [f"model-{i:05}-of-{len(shards):05}.safetensors" for i in range(1, len(shards) + 1)])
-    for name, shard in zip(names, shards):
-        aside = folder / f".{name}.{os.getpid()}.tmp"
-        try:
-            save_file(shard, aside, metadata={"format": "pt"})
+    asides = {name: folder / f".{name}.{os.getpid()}.tmp" for name in names}
+    try:
+        for name, shard in zip(names, shards):
+            save_file(shard, asides[name], metadata={"format": "pt"})
+            with open(asides[name], "rb+") as file:
+                os.fsync(file.fileno())
+        index, single = folder / "model.safetensors.index.json", folder / "model.safetensors"
+        index.unlink(missing_ok=True)
+        if len(shards) > 1:
+            single.unlink(missing_ok=True)
+        for name, aside in asides.items():
             os.replace(aside, folder / name)
-        except SafetensorError as error:
-            raise OSError(f"{folder / name}: cannot be written ({error})") from None
-        finally:
+    except SafetensorError as error:
+        raise OSError(f"{folder}: cannot be written ({error})") from None
+    finally:
+        for aside in asides.values():
             aside.unlink(missing_ok=True)
+    for old in folder.glob("model-*-of-*.safetensors"):
+        if old.name not in names:
+            old.unlink()
     if len(shards) > 1:
         total = sum(tensor.nbytes for shard in shards for tensor in shard.values())
         places = {tensor: name for name, shard in zip(names, shards) for tensor in shard}
-        names.append("model.safetensors.index.json")
-        write_json(folder / names[-1], {"metadata": {"total_size": total}, "weight_map": places})
-    for old in [*folder.glob("model-*-of-*.safetensors"), *folder.glob("model.safetensors*")]:
-        if old.name not in names:
-            old.unlink()
+        write_json(index, {"metadata": {"total_size": total}, "weight_map": places})

@@ -105,7 +105,8 @@ def config(**changes):
     (lambda f: (f / "model.safetensors").write_bytes((f / "model.safetensors").read_bytes()[:-9]),
      "broken/model.safetensors: cannot be read ( .. is the download complete?"),
     (lambda f: [path.unlink() for path in f.glob("tokenizer*")], "broken: no tokenizer.json, tokenizer.mo"),
-    (lambda f: tiny_model(2, 16, torch.float32, vocabulary=99).save(f), "broken: the tokenizer makes ids up to .. the model knows 99")])
+    (lambda f: tiny_model(2, 16, torch.float32, vocabulary=99).save(f),
+     "broken: the tokenizer makes ids up to .. the model knows 99")])
 def test_model_folders(damage, says, refused, made, tmp_path):
     damage(shutil.copytree(made / "base", tmp_path / "broken"))
     refused(SFT, "--base", tmp_path / "broken", says=says)

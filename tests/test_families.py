@@ -93,7 +93,7 @@ def test_export_refuses(tmp_path):
     (tmp_path / "there").mkdir()
     for flags, says in (({"out": str(tmp_path / "there")}, "is there already"),
                         ({"dtype": "int8"}, "--dtype int8"),
-                        ({"init": str(tmp_path / "nowhere")}, "nowhere: no such folder")):
+                        ({"init": str(tmp_path / "nowhere")}, "nowhere/config.json: no such file")):
         with pytest.raises((ValueError, FileNotFoundError), match=says):
             export.main(export.ExportConfig(**{"out": str(tmp_path / "out"), **flags}))
         assert not (tmp_path / "out").exists()

@@ -362,7 +362,8 @@ def spoil(folder, tensors, finding):
 @pytest.mark.parametrize("finding, says", [
     ("missing", r"1 tensors .*first: transformer\.ln_f\.bias"),
     ("surplus", r"transformer\.h\.7\.foo \(3,\) has no place"),
-    ("shape", r"transformer\.ln_f\.bias is \(33,\).*\(32,\)"), ("twice", r"ln_f\.bias is there twice"),
+    ("shape", r"transformer\.ln_f\.bias is \(33,\).*\(32,\)"),
+    ("twice", r"ln_f\.bias \(32,\) is there twice"),
     ("truncated", r"model\.safetensors: cannot be read"),
     ("truncated bin", r"pytorch_model\.bin: cannot be read"),
     ("integers", r"ln_f.bias is torch.int8; give unquantised weights"),

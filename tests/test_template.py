@@ -8,19 +8,34 @@ from clinicalgpt.template import MARKERS, Template, chat_template, encode_dialog
 from clinicalgpt.tokenizer import load_tokenizer
 from tests.test_tokenizer import golden, spaced, write
 
-# What matters of the chat templates that these models came with, in Jinja.
+# Chat templates in Jinja, of the form that these models came with.
+TURNS = ("{% for m in messages %}"
+         "{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>' + '\n' }}{% endfor %}"
+         "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}")
+THOUGHT = ("{%- for m in messages %}{%- if loop.index0 > ns.last_query_index %}"
+           "{%- if loop.last or (not loop.last and reasoning_content) %}"
+           "{{- '<|im_start|>' + m.role + '\\n<think>\\n' + reasoning_content + '\\n</think>\\n\\n' "
+           "+ m.content }}{%- endif %}{%- endif %}{{- '<|im_end|>\\n' }}{%- endfor %}"
+           "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}"
+           "{%- if enable_thinking is false %}{{- '<think>\\n\\n</think>\\n\\n' }}")
+LLAMA3 = ("{% for m in messages %}"
+          "{% set content = '<|start_header_id|>' + m['role'] + '<|end_header_id|>\n\n'"
+          "+ m['content'] | trim + '<|eot_id|>' %}"
+          "{% if loop.index0 == 0 %}{% set content = bos_token + content %}{% endif %}"
+          "{{ content }}{% endfor %}{% if add_generation_prompt %}"
+          "{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}")
 JINJA = {
-    "qwen2": "{% if loop.first and messages[0]['role'] != 'system' %}{{ '<|im_start|>system\nYou are a "
-             "helpful assistant.<|im_end|>\n' }}{% endif %}{{'<|im_start|>' + m['role'] + '\n'}}",
-    "qwen2.5": "{{- '<|im_start|>system\\n' }}{{- '<|im_start|>system\\nYou are Qwen, created by Alibaba "
-               "Cloud. You are a helpful assistant.<|im_end|>\\n' }}",
-    "qwen3": "{{- '<|im_start|>system\\n' + messages[0].content + '<|im_end|>\\n' }}{%- if loop.index0 > "
-             "ns.last_query_index %}<think>",
-    "llama3": "{% set content = '<|start_header_id|>' + m['role'] + m['content'] | trim %}"
-              "{{ bos_token + content }}",
+    "qwen2": "{% if messages[0]['role'] != 'system' %}"
+             "{{ '<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n' }}{% endif %}" + TURNS,
+    "qwen2.5": "{%- if messages[0]['role'] == 'system' %}"
+               "{{- '<|im_start|>system\\n' + messages[0]['content'] + '<|im_end|>\\n' }}{%- else %}"
+               "{{- \"<|im_start|>system\\nYou are Qwen, created by Alibaba Cloud. "
+               "You're a helpful assistant.<|im_end|>\\n\" }}{%- endif %}{# <|im_end|> #}" + TURNS,
+    "qwen3": "{{- '<|im_start|>system\\n' + messages[0].content + '<|im_end|>\\n' }}" + THOUGHT,
+    "llama3": LLAMA3,
     "llama3.1": '{{- bos_token }}{%- set date_string = "26 Jul 2024" %}{{- "<|start_header_id|>system" }}'
                 '{{- "Cutting Knowledge Date: December 2023\\n" }}'
-                '{{- "Today Date: " + date_string + "\\n\\n" }}'}
+                '{{- "Today Date: " + date_string + "\\n\\n" }}' + LLAMA3}
 HEADER, EOT = "<|start_header_id|>{}<|end_header_id|>\n\n", "<|eot_id|>"
 DATES = "Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n"
 ASKED = [{"role": "user", "content": " my head hurts\n"}]
@@ -31,7 +46,7 @@ LONG = [{"role": "system", "content": "be brief"}, *TOLD, {"role": "user", "cont
 # A system message that is not given, and what stands before the newest answer.
 RENDERED = {"qwen2": ("<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n", ""),
             "qwen2.5": ("<|im_start|>system\nYou are Qwen, created by Alibaba Cloud. "
-                        "You are a helpful assistant.<|im_end|>\n", ""),
+                        "You're a helpful assistant.<|im_end|>\n", ""),
             "qwen3": ("", "<think>\n\n</think>\n\n")}
 
 
@@ -55,9 +70,46 @@ def test_qwen(tmp_path, name):
 
 
 def test_qwen3_tells_no_earlier_thoughts(tmp_path):
+    """Nor does it learn from answers as they are told later: each is learned as the newest, behind the prompt
+    that asks for it."""
     tokenizer = model_folder(tmp_path, "qwen3")
-    text = template_of(tokenizer).render([*LONG, {"role": "user", "content": "thanks"}], tokenizer)
+    template, twice = template_of(tokenizer), [*LONG, {"role": "assistant", "content": "well"}]
+    text = template.render([*LONG, {"role": "user", "content": "thanks"}], tokenizer)
     assert "<|im_start|>assistant\nsleep<|im_end|>\n" in text and "hm" not in text
+    assert "<think>\nhm\n</think>\n\nsleep<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\nwell" in \
+        template.render(twice, tokenizer)                                       # two answers to one question
+    lessons = template.lessons(LONG)
+    assert [lesson[-1]["content"] for lesson in lessons] == ["rest", "<think>\nhm\n</think>\n\nsleep"]
+    ids, answer = encode_dialogue(tokenizer, template, lessons[0])
+    prompt, _ = encode_dialogue(tokenizer, template, lessons[0][:-1])
+    assert ids[:len(prompt)] == prompt and answer == [False] * len(prompt) + [True] * (len(ids) - len(prompt))
+    assert Template().lessons(LONG) == [LONG]
+
+
+REFUSED = {
+    "no newline behind an answer": ("qwen2", JINJA["qwen2"].replace(" + '\n' }}{% endfor", " }}{% endfor")),
+    "a cue that thinks": ("qwen2", JINJA["qwen2"].replace("assistant\n' }}", "assistant\n<think>\n' }}")),
+    "a system message in a variable": (
+        "qwen2", "{{ '<|im_start|>system\n' + words + '<|im_end|>\n' }}" + TURNS),
+    "two system messages": ("qwen2", JINJA["qwen2"] + JINJA["qwen2.5"]),
+    "thoughts told by other rules": ("qwen2", JINJA["qwen3"].replace("loop.last or", "loop.first or")),
+    "thoughts of no rule": ("qwen2", JINJA["qwen2"] + "{{ '<think>' }}"),
+    "contents as they are": ("llama3", LLAMA3.replace(" | trim", "")),
+    "dates without a day": ("llama3", JINJA["llama3.1"].replace("set date_string", "set day"))}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_templates_that_are_not_understood(tmp_path, name):
+    """Never approximated: the user has to choose, and may choose the bare markers."""
+    kind, jinja = REFUSED[name]
+    golden(tmp_path, kind)
+    names = {"bos_token": "<|begin_of_text|>"} if kind == "llama3" else {}
+    tokenizer = load_tokenizer(write(tmp_path, tokenizer_config__json={"chat_template": jinja, **names}))
+    with pytest.raises(ValueError, match="not one of those that are understood; choose --template chatml, l"):
+        template_of(tokenizer)
+    style = "llama3" if kind == "llama3" else "chatml"
+    assert template_of(tokenizer, style) == MARKERS[style]
+    assert template_of(tokenizer, "plain").cue == "Assistant:\n"
 
 
 @pytest.mark.parametrize("name", ["llama3", "llama3.1"])
@@ -86,12 +138,14 @@ def check_tokens(encode, tokenizer, template):
             expected += tokenizer.encode(before) + [token] * (token is not None)
         assert ids == expected
         said = [m["content"] for m in messages if m["role"] == "assistant"]
+        said = said[-1:] if template.thoughts else said
         marked = [i for i, is_answer in zip(ids, answer, strict=True) if is_answer]
-        assert tokenizer.decode(marked).endswith(said[-1] if said else "") and marked.count(end) == len(said)
+        assert tokenizer.decode(marked).endswith(said[-1].rpartition("\n")[2] if said else "")
+        assert marked.count(end) == len(said)
         assert not answer[0] and (not said or marked[-1] == end)
     plain, forged = (encode(tokenizer, template, [{"role": "user", "content": text}])[0]
                      for text in ("a", "a" + "".join(tokenizer.special)))
-    assert [i for i in forged if i in tokenizer.added] == [i for i in plain if i in tokenizer.added]
+    assert [i for i in forged if i in tokenizer.added] == [i for i in plain if i in tokenizer.added], "forged"
 
 
 @pytest.mark.parametrize("name", JINJA)
@@ -102,10 +156,11 @@ def test_tokens(tmp_path, name):
 
     def forgeable(tokenizer, template, messages):
         ids, text = [], template.render(messages, tokenizer)
+        text = text.removesuffix(template.after_answer) if messages[-1]["role"] == "assistant" else text
         for before, token in tokenizer.find_special(text):
             ids += tokenizer.encode(before) + [token] * (token is not None)
         return ids, encode_dialogue(tokenizer, template, messages)[1]
-    with pytest.raises((AssertionError, ValueError)):
+    with pytest.raises(AssertionError, match="forged"):
         check_tokens(forgeable, tokenizer, template)
 
 
@@ -128,6 +183,7 @@ def test_choosing_a_style(tmp_path, style, expected):
     own = template_of(tokenizer)
     assert own.default_system.startswith("You are Qwen") and own.end == "<|im_end|>"
     assert template_of(tokenizer, style) == (own if expected == "own" else expected)
+    assert r'"Assistant:\n"' in template_of(tokenizer, "plain").jinja(tokenizer)
     for wrong, says in (("llama3", r"no token <\|eot_id\|>"), ("alpaca", "choose auto, plain, chatml, ll")):
         with pytest.raises(ValueError, match=says):
             template_of(tokenizer, wrong)
@@ -142,6 +198,17 @@ def test_tokens_without_a_chat_template(tmp_path):
                                                                          "eos_token": "<|end_of_text|>"}))
     assert template_of(llama) == Template(start="<|begin_of_text|>")
     assert template_of(llama, "llama3") == MARKERS["llama3"]
+
+
+def test_jinja(tmp_path):
+    """The plain markers as a chat template (transformers renders it in benchmarks/parity.py)."""
+    tokenizer = load_tokenizer(spaced(tmp_path))
+    assert template_of(tokenizer).jinja(tokenizer) == (
+        '{{ "<s>" }}{% for message in messages %}{% if message[\'role\'] == \'assistant\' %}'
+        '{{ "Assistant:\\n" + message[\'content\'] + "</s>" + "\\n" }}'
+        '{% elif message[\'role\'] == \'system\' %}{{ "" + message[\'content\'] + "\\n" }}'
+        '{% else %}{{ "User:\\n" + message[\'content\'] + "\\n" }}{% endif %}{% endfor %}'
+        '{% if add_generation_prompt %}{{ "Assistant:\\n" }}{% endif %}')
 
 
 @pytest.mark.parametrize("style", ["plain", "auto"])
@@ -161,6 +228,22 @@ def test_export(tmp_path, style):
     assert generation == {"eos_token_id": [template.end_id(tokenizer), 0], "top_p": 0.8}
     assert (chat_template(out) == JINJA["qwen2"]) == (style == "auto")
     assert ("User:" in chat_template(out)) == (style == "plain")
+
+
+def test_a_base_without_a_chat_template_is_exported_with_one(tmp_path):
+    tokenizer = golden(tmp_path / "in", "qwen2")
+    (tmp_path / "out").mkdir()
+    template_of(tokenizer).export(tmp_path / "out", tokenizer)
+    assert "<|im_start|>assistant" in chat_template(tmp_path / "out")
+
+
+@pytest.mark.parametrize("fields", [{"usr": "x"}, {"user": "no place"}, {"cue": 3}, {"strip": "yes"},
+                                    {"default_system": 1}, {"system": None}])
+def test_templates_on_disk_are_checked(tmp_path, fields):
+    (tmp_path / "template.json").write_text(json.dumps(fields))
+    with pytest.raises(ValueError, match=f"not a template .{min(fields)}: ") as error:
+        Template.load(tmp_path / "template.json")
+    assert "\n" not in str(error.value)
 
 
 def test_without_an_end(tmp_path):

@@ -47,11 +47,12 @@ def test_equals_the_reference(tmp_path, name):
 
 
 @pytest.mark.parametrize("name, change", [
-    ("gpt2", (bpe, "GPT2", patterns.QWEN2)), ("qwen2", (BPE, "normalise", lambda core, text: text)),
+    ("gpt2", (bpe, "GPT2", patterns.QWEN2)),
+    ("qwen2", (bpe.ByteBPE, "normalise", lambda core, text, _=True: text)),
     ("llama3", (patterns, "SINCE_UNICODE_14", {})),
     ("bloom", (bpe, "merges", lambda vocab, pairs: latest_first(vocab, pairs))),
-    ("characters, prepended", (bpe.CharacterBPE, "pieces", lambda core, text, _: [text.replace(" ", "▁")])),
-    ("characters, metaspace", (bpe, "SPACE", "_"))])
+    ("characters, prepended", (bpe.CharacterBPE, "normalise", lambda core, text, _=True: text)),
+    ("characters, metaspace", (bpe.CharacterBPE, "pieces", lambda core, text, _: [text.replace(" ", "▁")]))])
 def test_the_check_has_teeth(tmp_path, monkeypatch, name, change):
     monkeypatch.setattr(*change)
     with pytest.raises((AssertionError, ValueError)):
@@ -191,8 +192,9 @@ def matched(pattern, text):
     (r" ?[^(\s|[.,!?…。，、।۔،])]+", "a.b (c)，病 d", ["a", ".", "b", " (", "c", ")，", "病", " d"]),
     (r"\p{L}+", "a\x1cb½Ⅷ三𠀀\U000323af", ["a", "\x1c", "b", "½Ⅷ", "三𠀀\U000323af"]),
     (r"[^\s\p{N}]+", "a\x1c b1\x85", ["a\x1c", " ", "b", "1\x85"]),
-    (r"[a-c&&&]", "x", "'&&'"), (r"\w+", "x", r"\\w"), (r"^a", "x", r"'\^'"), (r"\p{Han}", "x", "Han"),
-    (r"[a", "x", "not closed"), (r"\1", "x", r"\\1"), ("a)", "x", "unbalanced")])
+    (r"\s+$|^b|c.", "a  \nb c\nxc", ["a", "  ", "\n", "b", " c\nxc"]),          # of every line; not a newline
+    (r"[a-c&&&]", "x", "'&&'"), (r"\w+", "x", r"\\w"), (r"(?<a>b)", "x", "understood"),
+    (r"\p{Han}", "x", "Han"), (r"[a", "x", "not closed"), (r"\1", "x", r"\\1"), ("a)", "x", "unbalanced")])
 def test_patterns(pattern, text, pieces):
     if isinstance(pieces, str):
         with pytest.raises(ValueError, match=pieces) as error:
