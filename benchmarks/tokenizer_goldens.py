@@ -3,7 +3,7 @@ What the reference library makes of awkward texts, written down for tests that r
 
     python benchmarks/tokenizer_goldens.py      needs the `peers` extra; writes tests/goldens/tokenizers.json
 
-Six small tokenizers are trained on the embedded prose, one for each kind of tokenizer.json that is
+Small tokenizers are trained on the embedded prose, one for each kind of tokenizer.json that is
 understood, and saved with the ids, pieces and texts that the `tokenizers` library gives.
 """
 
@@ -47,12 +47,13 @@ TEXTS = [
     "ﷺ ﬀ Ⅳ ① ㍿"]
 
 
-def byte_level(pattern, texts, special, normal=None, added=(), whole_words=False, bos=None):
+def byte_level(pattern, texts, special, normal=None, added=(), whole_words=False, bos=None, before=(),
+               spaced=False):
     tokenizer = Tokenizer(models.BPE(ignore_merges=whole_words))
     tokenizer.normalizer = normal
-    last = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=pattern is None)
-    tokenizer.pre_tokenizer = last if pattern is None else pre_tokenizers.Sequence(
-        [pre_tokenizers.Split(Regex(pattern), behavior="isolated"), last])
+    before = [*before, *([pre_tokenizers.Split(Regex(pattern), behavior="isolated")] if pattern else [])]
+    last = pre_tokenizers.ByteLevel(add_prefix_space=spaced, use_regex=not before)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([*before, last]) if before else last
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.train_from_iterator(texts, trainers.BpeTrainer(
         vocab_size=480, special_tokens=special, show_progress=False,
@@ -64,9 +65,12 @@ def byte_level(pattern, texts, special, normal=None, added=(), whole_words=False
     return tokenizer
 
 
-def by_character(texts, prepend):
-    tokenizer = Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True, byte_fallback=True))
-    if prepend:
+def by_character(texts, prepend, split=False):
+    """split: as some have it, with a piece for every space and no bytes for what is unknown."""
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True, byte_fallback=not split))
+    if split:
+        tokenizer.pre_tokenizer = pre_tokenizers.Metaspace("▁", prepend_scheme="always", split=True)
+    elif prepend:
         tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
     else:
         tokenizer.pre_tokenizer = pre_tokenizers.Metaspace("▁", prepend_scheme="first", split=False)
@@ -106,7 +110,13 @@ def main():
         "qwen2": byte_level(QWEN2, texts, ["<|endoftext|>", "<|im_start|>", "<|im_end|>"], normalizers.NFC(),
                             ["<think>", "</think>", "<tool_call>"]),
         "characters, prepended": by_character(texts, True),
-        "characters, metaspace": by_character(texts, False)}
+        "characters, metaspace": by_character(texts, False),
+        "characters, split": by_character(texts, False, split=True),
+        "gpt2, spaced": byte_level(None, texts, ["<|endoftext|>"], spaced=True),
+        "digits": byte_level(None, texts, ["<|endoftext|>"], before=[
+            pre_tokenizers.Split(",", behavior="removed"),
+            pre_tokenizers.Split(Regex("[。，]+"), behavior="isolated"),
+            pre_tokenizers.Digits(individual_digits=True)])}
     goldens = {}
     for name, tokenizer in made.items():
         tokenizer.encode_special_tokens = True                  # text makes no special token

@@ -148,8 +148,9 @@ class CharacterBPE(BPE):
         super().__init__(vocab, merged, **options)
         self.prepend, self.prefix, self.replaces, self.strip = prepend, prefix, replaces, strip
         self.every_piece_starts = every_piece_starts
-        self.id_of_byte = [vocab.get(f"<0x{byte:02X}>") if bytes else None for byte in range(256)]
-        self.byte_of_id = {token: byte for byte, token in enumerate(self.id_of_byte) if token is not None}
+        id_of_byte = [vocab.get(f"<0x{byte:02X}>") for byte in range(256)]
+        self.byte_of_id = {token: byte for byte, token in enumerate(id_of_byte) if token is not None}
+        self.id_of_byte = id_of_byte if bytes else [None] * 256
         if split:
             self.cut = re.compile(f"{SPACE}[^{SPACE}]*|[^{SPACE}]+")
         elif any(re.search(f"[^{SPACE}]{SPACE}", string) for string in vocab):

@@ -92,17 +92,17 @@ class Template:
 
     def _with_thought(self, content, is_new, is_last):
         """Qwen3's: an answer since the last question is told with its thought, the last one with an empty one
-        if it has none; of earlier answers, thoughts are not told."""
+        if it has none; of earlier answers, thoughts are not told.  A thought is the assistant's, and learned;
+        the empty one asks for an answer without (as rollouts and evaluation do)."""
         before, thinks, after = content.rpartition("</think>")
         thought = before.partition("</think>")[0].rpartition("<think>")[2].strip("\n") if thinks else ""
         content = after.lstrip("\n") if thinks else content
-        kind = "answer" if is_last else "told"
-        if is_new and (is_last or thought):
-            yield f"{self.cue}<think>\n{thought}\n</think>\n\n", "mark"
-            yield content.lstrip("\n"), kind
-        else:
-            yield self.cue, "mark"
-            yield content, kind
+        if is_new and thought:
+            content = f"<think>\n{thought}\n</think>\n\n" + content.lstrip("\n")
+        elif is_new and is_last:
+            content = content.lstrip("\n")
+        yield self.cue + NO_THOUGHT * (is_new and is_last and not thought), "mark"
+        yield content, "answer" if is_last else "told"
 
     def lessons(self, messages):
         """The dialogues that a dialogue is learned from: itself; or, where earlier answers are told otherwise

@@ -1,4 +1,5 @@
 """Dialogues to tokens to batches: what is scored, what is cut, what order, what is refused at the border."""
+import shutil
 from contextlib import nullcontext
 from types import SimpleNamespace
 
@@ -119,6 +120,12 @@ def test_tokens_are_kept(tokenizer, jsonl, tmp_path, monkeypatch):
     assert list(load(template=Template(user="Q: {content}\n"))[0]) != list(examples) and len(calls) == 2
     path.write_text(path.read_text() + "\n" + path.read_text())
     assert len(load()[0]) == 4 and len(calls) == 4
+    shutil.copytree(tokenizer.folder, tmp_path / "other")
+    monkeypatch.setattr(tokenizer, "folder", tmp_path / "other")
+    for file in ("tokenizer_config.json", "config.json"):               # which may name the family
+        assert load() and not calls
+        (tmp_path / "other" / file).write_text("{ }")
+        assert load() and len(calls) == 4
     for kept in cache.iterdir():
         kept.write_bytes(b"x")
     with pytest.raises(ValueError, match="cannot be read .*; delete it"):

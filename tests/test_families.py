@@ -11,6 +11,7 @@ import train_sft
 from clinicalgpt import export, generate, load_model, load_tokenizer
 from clinicalgpt.config import ModelConfig
 from clinicalgpt.files import write_jsonl
+from clinicalgpt.lora import load_adapter, merge
 from clinicalgpt.run import open_run
 from clinicalgpt.template import Template, encode_dialogue, template_of
 from tests.reference import bloom_tensors, close, llama_config, llama_tensors, write_bloom, write_folder
@@ -63,6 +64,39 @@ def test_sft_and_export(tmp_path, family):
         end = json.loads((tmp_path / f"{out}-alone" / "generation_config.json").read_text())["eos_token_id"]
         assert end == [template.end_id(tokenizer)]
         assert json.loads((tmp_path / f"{out}-alone" / "config.json").read_text())["model_type"] == family
+
+
+def test_export_is_rounded_once(tmp_path):
+    """To bfloat16: the file says so, and each weight is the float32 sum, rounded."""
+    base, data = str(base_of(tmp_path / "base", "llama")), str(tmp_path / "data.jsonl")
+    write_jsonl(data, RECORDS)
+    run, out = tmp_path / "run", tmp_path / "out"
+    train_sft.main(train_sft.SFTConfig(base=base, data=(data,), out=str(run), lora_rank=2, lr=1e-2, **SMALL))
+    export.main(export.ExportConfig(init=str(run), out=str(out), dtype="bfloat16"))
+    model = load_model(base)
+    load_adapter(model, run / "adapter", "x")
+    expected = dict(merge(model, "x").named_parameters())
+    for name, parameter in load_model(out, dtype=None).named_parameters():
+        assert parameter.dtype == torch.bfloat16 and torch.equal(parameter, expected[name].bfloat16()), name
+    assert json.loads((out / "config.json").read_text())["torch_dtype"] == "bfloat16"
+
+
+def test_a_reward_model_is_not_exported(tmp_path):
+    write(tmp_path / "run", config__json={"stage": "reward"})
+    with pytest.raises(ValueError, match="a reward model's head has no place"):
+        export.main(export.ExportConfig(init=str(tmp_path / "run"), out=str(tmp_path / "out")))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("family", ["mistral", "qwen3"])
+def test_all_weights_in_bfloat16(tmp_path, family):
+    """Norms over heads and hidden states are float32 inside and leave in the dtype that they were given."""
+    base, data = str(base_of(tmp_path / "base", family)), str(tmp_path / "data.jsonl")
+    write_jsonl(data, RECORDS)
+    losses = [train_sft.main(train_sft.SFTConfig(
+        base=base, data=(data,), out=str(tmp_path / dtype), dtype=dtype, lr=1e-3, **SMALL))["loss"]
+        for dtype in ("float32", "bfloat16")]
+    assert abs(losses[0] - losses[1]) < 0.05 * losses[0]
 
 
 @pytest.mark.parametrize("family", ["llama", "qwen3"])

@@ -289,7 +289,9 @@ def spoil(folder, finding):
     ("surplus", "surplus.weight has no place"), ("shape", r"has factors \(2, 2\) and .* does not fit"),
     ("a layer", "no tensor h.0.self_attention.query_key_value.lora_A"),
     ("no config", "adapter_config.json: no such file"), ({"lora_alpha": "8"}, "lora_alpha is '8'"),
-    ({"use_dora": True}, "use_dora"), ({"peft_type": "IA3"}, "IA3"), ({"r": 7}, "r = 7")])
+    ({"use_dora": True}, "use_dora"), ({"peft_type": "IA3"}, "IA3"), ({"r": 7}, "r = 7"),
+    ({"init_lora_weights": "pissa"}, "init_lora_weights"),                      # changes the base
+    ({"alora_invocation_tokens": [3]}, "alora_invocation_tokens"), ({"unheard_of": 1}, "unheard_of")])
 def test_errors_of_adapter_folders(tmp_path, finding, says):
     save_adapter(single("policy"), tmp_path, "policy")
     spoil(tmp_path, finding)

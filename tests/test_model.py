@@ -1,5 +1,6 @@
 """The transformer against the textbook, its checkpoints out and in, its cache against the full forward."""
 import json
+import os
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from clinicalgpt import model as MODEL
 from clinicalgpt.config import ModelConfig, read_config
 from clinicalgpt.generate import generate
 from clinicalgpt.model import NAMES, KVCache, load_model
-from clinicalgpt.rope import Rope, rotate
+from clinicalgpt.rope import Rope, rotate, rotation
 from kernels.attention import attention_decode, attention_reference
 from tests import reference
 from tests.reference import (
@@ -121,6 +122,8 @@ def test_scaled_frequencies(tmp_path, name):
         rope = read_config(tmp_path)[0].rope
         close(rope.frequencies(8), expected, 1e-6)
         assert abs(rope.scale - scale) < 1e-6
+        cos_NK, sin_NK = rotation(rope, 8, torch.tensor([0, 3]))                # rotated queries are longer
+        close(cos_NK**2 + sin_NK**2, torch.full((2, 8), scale**2), 1e-5)
 
 
 # ---- out and in ------------------------------------------------------------------------------------------
@@ -202,6 +205,30 @@ def test_shards_and_bin_files(tmp_path):
         index.write_text(json.dumps({"weight_map": {"x": outside}}))
         with pytest.raises(ValueError, match="index.json: shard .* lies outside the folder"):
             load_model(tmp_path)
+
+
+@pytest.mark.parametrize("stop", range(4))
+def test_an_interrupted_save_is_no_mixture(tmp_path, monkeypatch, stop):
+    """Stopped at any rename, a folder holds the old model, or one that cannot be loaded."""
+    folder, tensors = write(tmp_path, "LLaMA", torch.float32)
+    model = load_model(folder)
+    model.save(folder, shard_bytes=9000)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 1
+    calls, replace = [], os.replace
+
+    def failing(*args):
+        if len(calls) == stop:
+            raise OSError("no space left on device")
+        calls.append(args)
+        replace(*args)
+    monkeypatch.setattr("os.replace", failing)
+    with pytest.raises(OSError, match="no space"):
+        model.save(folder, shard_bytes=9000)
+    assert not list(folder.glob(".*.tmp"))
+    with pytest.raises((ValueError, FileNotFoundError), match="no model.safetensors or pytorch_model.bin"):
+        load_model(folder)
 
 
 def test_copies_are_made_piece_by_piece(tmp_path, monkeypatch):
@@ -351,10 +378,12 @@ def spoil(folder, tensors, finding):
         save_file({**tensors, name: torch.zeros(32, dtype=torch.int8)}, weights)
     elif finding == "truncated":
         weights.write_bytes(weights.read_bytes()[:-100])
-    elif finding == "truncated bin":
-        torch.save(tensors, folder / "pytorch_model.bin")
+    elif finding.endswith("bin"):
+        torch.save(tensors | {"step": 3} if finding == "no tensor in a bin" else tensors,
+                   folder / "pytorch_model.bin")
         weights.unlink()
-        (folder / "pytorch_model.bin").write_bytes((folder / "pytorch_model.bin").read_bytes()[:2000])
+        if finding == "truncated bin":
+            (folder / "pytorch_model.bin").write_bytes((folder / "pytorch_model.bin").read_bytes()[:2000])
     elif finding in ("no weights", "no config"):
         (weights if finding == "no weights" else folder / "config.json").unlink()
 
@@ -366,6 +395,7 @@ def spoil(folder, tensors, finding):
     ("twice", r"ln_f\.bias \(32,\) is there twice"),
     ("truncated", r"model\.safetensors: cannot be read"),
     ("truncated bin", r"pytorch_model\.bin: cannot be read"),
+    ("no tensor in a bin", r"pytorch_model\.bin: step is a int"),
     ("integers", r"ln_f.bias is torch.int8; give unquantised weights"),
     ("no weights", "no model.safetensors"), ("no config", r"config\.json: no such file")])
 def test_errors_of_weights(tmp_path, finding, says):

@@ -84,6 +84,9 @@ def test_qwen3_tells_no_earlier_thoughts(tmp_path):
     prompt, _ = encode_dialogue(tokenizer, template, lessons[0][:-1])
     assert ids[:len(prompt)] == prompt and answer == [False] * len(prompt) + [True] * (len(ids) - len(prompt))
     assert Template().lessons(LONG) == [LONG]
+    ids, answer = encode_dialogue(tokenizer, template, lessons[1])              # a thought is learned
+    assert tokenizer.decode([i for i, is_answer in zip(ids, answer) if is_answer]) == \
+        "<think>\nhm\n</think>\n\nsleep"
 
 
 REFUSED = {
@@ -244,6 +247,16 @@ def test_templates_on_disk_are_checked(tmp_path, fields):
     with pytest.raises(ValueError, match=f"not a template .{min(fields)}: ") as error:
         Template.load(tmp_path / "template.json")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("files", [
+    {"chat_template__json": {"chat_template": JINJA["qwen2"]}}, {"chat_template__jinja": JINJA["qwen2"]},
+    {"tokenizer_config__json": {"chat_template": [{"name": "tool_use", "template": "{{ tools }}"},
+                                                  {"name": "default", "template": JINJA["qwen2"]}]}}])
+def test_places_of_a_chat_template(tmp_path, files):
+    golden(tmp_path, "qwen2")
+    write(tmp_path, chat_template__json={"chat_template": ""}, tokenizer_config__json={})
+    assert chat_template(write(tmp_path, **files)) == JINJA["qwen2"]
 
 
 def test_without_an_end(tmp_path):

@@ -52,11 +52,18 @@ def test_equals_the_reference(tmp_path, name):
     ("llama3", (patterns, "SINCE_UNICODE_14", {})),
     ("bloom", (bpe, "merges", lambda vocab, pairs: latest_first(vocab, pairs))),
     ("characters, prepended", (bpe.CharacterBPE, "normalise", lambda core, text, _=True: text)),
-    ("characters, metaspace", (bpe.CharacterBPE, "pieces", lambda core, text, _: [text.replace(" ", "▁")]))])
+    ("characters, metaspace", (bpe.CharacterBPE, "pieces", lambda core, text, _: [text.replace(" ", "▁")])),
+    ("characters, split", (bpe.CharacterBPE, "symbols", lambda core, text: [
+        core.vocab.get(character, 0) for character in text])),
+    ("gpt2, spaced", (bpe.ByteBPE, "pieces", lambda core, text, _: PIECES(core, text, False))),
+    ("digits", (bpe, "_split", lambda part: (slice(None), bpe_split(part)[1])))])
 def test_the_check_has_teeth(tmp_path, monkeypatch, name, change):
     monkeypatch.setattr(*change)
     with pytest.raises((AssertionError, ValueError)):
         check_goldens(golden(tmp_path, name), name)
+
+
+PIECES, bpe_split, MERGES = bpe.ByteBPE.pieces, bpe._split, bpe.merges
 
 
 def latest_first(vocab, pairs):
@@ -66,9 +73,6 @@ def latest_first(vocab, pairs):
         pair = merged(left, right)
         return None if pair is None else (2**30 - (pair >> 32)) << 32 | pair & 0xFFFFFFFF
     return other
-
-
-MERGES = bpe.merges
 
 
 # ---- merging ---------------------------------------------------------------------------------------------
@@ -261,7 +265,11 @@ def test_ranks(tmp_path, name, file, end, bos):
             expected = without_special(golden(tmp_path / "json", name), ids)
             assert without_special(tokenizer, tokenizer.encode(text)) == expected
     assert (tokenizer.eos, tokenizer.bos, tokenizer.adds_bos) == (end, bos, bool(bos))
-    assert tokenizer.special["<|im_end|>" if name == "qwen2" else "<|eot_id|>"] >= tokenizer.core.size
+    for token, place in ({"<|endoftext|>": 0, "<|im_start|>": 1, "<|im_end|>": 2, "<|extra_204|>": 207}
+                         if name == "qwen2" else {"<|begin_of_text|>": 0, "<|end_of_text|>": 1,
+                         "<|start_header_id|>": 6, "<|eot_id|>": 9, "<|reserved_special_token_250|>": 255}
+                         ).items():                                     # as Qwen and Llama 3 number them
+        assert tokenizer.special[token] == tokenizer.core.size + place
 
 
 def spaced(folder, **config):
@@ -288,6 +296,28 @@ def test_sentencepiece_and_its_space(tmp_path):
     assert (tokenizer.eos, tokenizer.bos, tokenizer.adds_bos) == ("</s>", "<s>", True)
     (tmp_path / "tokenizer.model").rename(tmp_path / "zh.model")
     assert load_tokenizer(tmp_path).encode("cough") == library.encode("cough")
+
+
+def test_pieces_that_are_special(tmp_path):
+    """SentencePiece makes a user-defined piece wherever it reads it; if it is special, no text makes it."""
+    train_sentencepiece(["fever and cough", "a headache"] * 9, tmp_path, 300, whole=["<turn>", "mg"])
+    (tmp_path / "tokenizer.json").unlink()
+    turn, mg = load_tokenizer(tmp_path).encode("<turn>mg")
+    write(tmp_path, special_tokens_map__json={"additional_special_tokens": ["<turn>"]})
+    tokenizer = load_tokenizer(tmp_path)
+    ids = tokenizer.encode("fever<turn>mg<turn><turn>")
+    assert turn not in ids and mg in ids and tokenizer.decode(ids) == "fever<turn>mg<turn><turn>"
+    assert list(tokenizer.find_special("a<turn>b")) == [("a", turn), ("b", None)]
+
+
+def test_settings_of_spaces(tmp_path):
+    """add_prefix_space false: no space before a text; a tokenizer.json beside a .model knows added tokens."""
+    added = [{"id": 300, "content": "[DRUG]", "special": False}, {"id": 4, "content": "[NOT]"}]
+    tokenizer = load_tokenizer(write(spaced(tmp_path, add_prefix_space=False),
+                                     tokenizer__json={"added_tokens": added}))
+    assert tokenizer.encode("cough") == tokenizer.encode("cough", start=False)
+    assert tokenizer.decode(tokenizer.encode("cough")) == "cough"
+    assert tokenizer.encode("[DRUG]") == [300] and 4 not in tokenizer.encode("[NOT]")
 
 
 def test_added_tokens(tmp_path):
@@ -338,6 +368,8 @@ def json_with(name="gpt2", **changes):
     ({"tokenizer__json": "{"}, "tokenizer.json: not JSON"),
     ({"tokenizer__json": {"model": {"type": "Unigram"}}}, "tokenizer.json: a model of type 'Unigram'"),
     ({"tokenizer__json": {"model": []}}, "tokenizer.json: "),
+    (json_with(decoder={"type": "WordPiece"}), "ByteLevel before the model and WordPiece behind it are not"),
+    (json_with(model=GOLDENS["gpt2"]["tokenizer.json"]["model"] | {"dropout": 0.1}), "dropout 0.1 of the m"),
     (json_with(model={"vocab": {"a": 0}, "merges": ["a b"]}), "merge 0, 'a' with 'b': '.*' is not in the"),
     (json_with(pre_tokenizer={"type": "BertPreTokenizer"}), "BertPreTokenizer .*not understood"),
     (json_with(normalizer={"type": "Lowercase"}), "Lowercase, ByteLevel .*not understood"),
