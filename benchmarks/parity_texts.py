@@ -63,7 +63,10 @@ def trained(folder, lines):
             "Llama 3": byte_level(LLAMA3, lines, special, whole_words=True),
             "Qwen2": byte_level(QWEN2, lines, special, tokenizers.normalizers.NFC(), ["<think>"]),
             "Llama 2 (prepended)": by_character(lines, True),
-            "Llama 2 (metaspace)": by_character(lines, False)}
+            "Llama 2 (metaspace)": by_character(lines, False),
+            "characters, split at spaces": by_character(lines, False, split=True),
+            "digits apart": byte_level(None, lines, special, before=[
+                tokenizers.pre_tokenizers.Digits(individual_digits=True)])}
     for name, tokenizer in made.items():
         path = Path(folder) / name
         path.mkdir()
@@ -136,17 +139,24 @@ def texts(paths, folder):
 
 
 def templates():
-    """The chat templates of released models, as TRL keeps them, on a tokenizer that has their tokens."""
+    """The chat templates of released models, as TRL keeps them, on a tokenizer that has their tokens; and the
+    one in Jinja that we write for plain markers."""
     import trl
     said = [{"role": role, "content": text} for role, text in (
         ("system", " be brief "), ("user", "头痛怎么办？\n"), ("assistant", "<think>\nhm\n</think>\n\nrest "),
         ("user", "\nand then?"), ("assistant", "<think>\nwell\n</think>\n\nsleep"), ("user", "x"))]
     dialogues = [said[first:last] for first in (0, 1) for last in range(first + 1, 7)][1:] + [said[3:5]]
     llama = ["<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"]
-    for name in ("qwen2_5", "qwen3", "llama3", "llama3_1", "llama3_2"):
-        config = {"tokenizer_class": "PreTrainedTokenizerFast", "chat_template": (
-            Path(trl.__file__).parent / "chat_templates" / f"{name}.jinja").read_text()}
+    for name in ("qwen2_5", "qwen3", "qwen3_instruct_2507", "llama3", "llama3_1", "llama3_2",
+                 "plain, exported"):
         special, options = ["<|im_start|>", "<|im_end|>"], {"enable_thinking": False}
+        config = {"tokenizer_class": "PreTrainedTokenizerFast"}
+        if name.startswith("plain"):
+            special = ["<s>", "</s>"]
+            config |= {"bos_token": "<s>", "eos_token": "</s>", "add_bos_token": True}
+        else:
+            config["chat_template"] = (
+                Path(trl.__file__).parent / "chat_templates" / f"{name}.jinja").read_text()
         if "llama" in name:
             special, config["bos_token"] = llama, llama[0]
             options["date_string"] = "26 Jul 2024"          # 3.2 asks the clock, a run must not
@@ -154,6 +164,7 @@ def templates():
             byte_level(QWEN2, ["a"], special).save(f"{folder}/tokenizer.json")
             Path(f"{folder}/tokenizer_config.json").write_text(json.dumps(config))
             theirs, ours = AutoTokenizer.from_pretrained(folder), load_tokenizer(folder)
+            options["chat_template"] = theirs.chat_template or template_of(ours).jinja(ours)
             equal = [template_of(ours).render(said, ours) == theirs.apply_chat_template(
                 said, tokenize=False, add_generation_prompt=said[-1]["role"] != "assistant", **options)
                 for said in dialogues]

@@ -72,7 +72,10 @@ class ModelConfig:
                    residual_after_norm=residual_after_norm, tied=tied, windows=(0,) * layers)
 
     def to_json(self):
-        """The config.json of a BLOOM that was born here, as transformers reads it."""
+        """The config.json of a BLOOM that was born here, as transformers reads it.  (Models of other families
+        keep the one that they came with.)"""
+        if self.family != "bloom":
+            raise ValueError(f"a {self.family} model that came with no config.json cannot be saved")
         return {"architectures": ["BloomForCausalLM"], "model_type": "bloom", "vocab_size": self.vocabulary,
                 "hidden_size": self.width, "n_layer": self.layers, "n_head": self.heads,
                 "layer_norm_epsilon": self.norm_eps,
