@@ -223,9 +223,12 @@ def from_json(raw):
         return ByteBPE(splits=splits, prefix_space=cuts[-1].get("add_prefix_space", True),
                        normal_form="".join(kinds), **options)
     if decoder_kinds in (["Replace", "ByteFallback", "Fuse"], ["Replace", "ByteFallback", "Fuse", "Strip"]):
+        if (decoder[0].get("pattern"), decoder[0].get("content")) != ({"String": SPACE}, " "):
+            raise ValueError(f"a decoder that replaces {decoder[0].get('pattern')} is not understood")
         options |= {"bytes": model.get("byte_fallback", False), "strip": decoder[-1].get("start", 0)}
         if not cuts and kinds in (["Replace"], ["Prepend", "Replace"]) \
-                and (normal[-1].get("pattern"), normal[-1].get("content")) == ({"String": " "}, SPACE):
+                and normal[0].get("prepend", SPACE) == normal[-1].get("content") == SPACE \
+                and normal[-1].get("pattern") == {"String": " "}:
             return CharacterBPE(prepend=len(kinds) == 2, **options)
         if not kinds and [(part["type"], part.get("replacement")) for part in cuts] == [("Metaspace", SPACE)]:
             space, = cuts

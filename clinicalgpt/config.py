@@ -89,15 +89,19 @@ def read_config(folder):
     path = Path(folder) / "config.json"
     raw = read_json(path)
     family = raw.get("model_type")
-    if family not in DEFAULTS:
+    if not isinstance(family, str) or family not in DEFAULTS:
         raise ValueError(f"{path}: model_type {family!r} is not supported; this version reads "
                          f"{', '.join(DEFAULTS)}")
     if raw.get("quantization_config") is not None:
         raise ValueError(f"{path}: a quantised checkpoint; give the unquantised weights")
+    if not raw.get("is_causal", True):
+        raise ValueError(f"{path}: is_causal is false; an encoder is not supported")
     fields = DEFAULTS[family] | raw
     for name, alias in ALIASES.items():
-        if fields.get(name) is None or (family == "bloom" and fields.get(alias) is not None):
+        if fields.get(name) is None:
             fields[name] = fields.get(alias)
+        elif fields.get(alias) not in (None, fields[name]):
+            raise ValueError(f"{path}: {name} is {fields[name]}, but {alias} is {fields[alias]}")
     try:
         config = _bloom(fields) if family == "bloom" else _llama(family, fields)
         _check(config)
@@ -145,6 +149,8 @@ def _windows(family, fields, layers):
     if family == "llama":
         return (0,) * layers
     if family == "mistral":
+        if set(fields.get("layer_types") or []) - {"sliding_attention"}:
+            raise ValueError("a Mistral with layer_types; this version reads those with one window for all")
         return (0 if fields["sliding_window"] is None else _count(fields, "sliding_window"),) * layers
     kinds = fields["layer_types"] or [
         "sliding_attention" if fields["use_sliding_window"] and i >= fields["max_window_layers"]
@@ -188,6 +194,8 @@ def _rope(fields):
         if rope.high <= rope.low:
             raise ValueError(f"high_freq_factor {rope.high} is not above low_freq_factor {rope.low}")
         return rope
+    if theta <= 1:
+        raise ValueError(f"rope_theta is {theta}; yarn needs one above 1")
     factor = longest / original if given.get("factor") is None else _number(given, "factor")
     return Rope(theta, kind, factor, original, beta_fast=_number(given, "beta_fast", 32.0),
                 beta_slow=_number(given, "beta_slow", 1.0), truncate=bool(given.get("truncate", True)),
@@ -207,8 +215,8 @@ def _yarn_scale(given, factor):
 
 def _count(fields, name):
     value = fields[name]
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name} is {value!r}, not a positive whole number")
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 2**31:
+        raise ValueError(f"{name} is {value!r}, not a positive whole number that a model could have")
     return value
 
 

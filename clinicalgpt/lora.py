@@ -198,9 +198,11 @@ def load_adapter(model, folder, name):
         raise ValueError(f"{folder}/adapter_config.json: not plain LoRA "
                          f"({', '.join(refused) or config.get('peft_type')}); "
                          "export it merged, or retrain it without that option")
-    if not isinstance(config.get("lora_alpha"), int | float):
-        raise ValueError(f"{folder}/adapter_config.json: lora_alpha is {config.get('lora_alpha')!r}, "
-                         "not a number")
+    alpha, dropout = config.get("lora_alpha"), config.get("lora_dropout", 0.0)
+    if not isinstance(alpha, int | float) or not math.isfinite(alpha):
+        raise ValueError(f"{folder}/adapter_config.json: lora_alpha is {alpha!r}, not a number")
+    if not isinstance(dropout, int | float) or not 0 <= dropout < 1:
+        raise ValueError(f"{folder}/adapter_config.json: lora_dropout is {dropout!r}, not a share below 1")
     if not weights.is_file():
         raise FileNotFoundError(f"{weights}: no such file; an adapter's weights are safetensors")
     try:
@@ -212,8 +214,7 @@ def load_adapter(model, folder, name):
     layers = lora_layers(model)
     for path, (A, B) in factors.items():
         rank = len(A)
-        alpha = config["lora_alpha"] * (rank**0.5 if config.get("use_rslora") else 1)
-        layers[path].add(name, rank, alpha, config.get("lora_dropout", 0.0))
+        layers[path].add(name, rank, alpha * (rank**0.5 if config.get("use_rslora") else 1), dropout)
         with torch.no_grad():
             layers[path].lora_A[name].copy_(A)
             layers[path].lora_B[name].copy_(B)
@@ -238,9 +239,10 @@ def _by_layer(model, tensors, weights, config):
         if missing := {"A", "B"} - set(pair):
             raise ValueError(f"{weights}: no tensor {theirs}.lora_{min(missing)}.weight")
         A, B = (tuple(pair[factor].shape) for factor in "AB")
-        if A != (config.get("r"), linear.in_features) or B != (linear.out_features, config.get("r")):
+        r, width, out = config.get("r"), linear.in_features, linear.out_features
+        if not r or A != (r, width) or B != (out, r):
             raise ValueError(f"{weights}: {theirs} has factors {A} and {B}, which does not fit a layer from "
-                             f"{linear.in_features} to {linear.out_features} with r = {config.get('r')}")
+                             f"{width} to {out} with r = {r}")
         found[path] = pair["A"], pair["B"]
     if not found:
         raise ValueError(f"{weights}: no tensors")

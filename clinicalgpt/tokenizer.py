@@ -35,6 +35,7 @@ QWEN_SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", *(f"<|extra_{i}|>
 LLAMA3_SPECIAL = [f"<|reserved_special_token_{i}|>" for i in range(251)]
 LLAMA3_SPECIAL[4:5] = ["<|start_header_id|>", "<|end_header_id|>", LLAMA3_SPECIAL[4], "<|eot_id|>"]
 LLAMA3_SPECIAL[:0] = ["<|begin_of_text|>", "<|end_of_text|>"]
+WHITE = "".join(filter(str.isspace, map(chr, [*range(0x1C), *range(0x20, 0x3001)])))      # Unicode's
 NO_DUMMY_PREFIX = b"\x1a\x02\x18\x00"       # protobuf, merged in: normalizer_spec { add_dummy_prefix: false }
 
 
@@ -118,14 +119,14 @@ def _finder(tokens):
         return lambda text: [(text, None)]
     pattern, space = re.compile("|".join(
         f"(?<!\\w)({re.escape(spelling)})(?!\\w)" if token.single_word else f"({re.escape(spelling)})"
-        for token, spelling, _ in tokens)), re.compile(r"\s*")
+        for token, spelling, _ in tokens)), re.compile(f"[{WHITE}]*")
 
     def find(text):
         position = 0
         for match in pattern.finditer(text):
             token, _, i = tokens[match.lastindex - 1]
             before = text[position:match.start()]
-            yield before.rstrip() if token.lstrip else before, i
+            yield before.rstrip(WHITE) if token.lstrip else before, i
             position = space.match(text, match.end()).end() if token.rstrip else match.end()
         yield text[position:], None
     return find
@@ -227,8 +228,12 @@ def _from_json(path):
     raw = read_json(path)
     try:
         core = bpe.from_json(raw)
-        added = {token["id"]: _added(token) for token in raw.get("added_tokens") or ()}
-        first = [step["single"][0] for step in bpe.steps(raw.get("post_processor"), "processors")
+        added = {int(token["id"]): _added(token) for token in raw.get("added_tokens") or ()}
+        for i, content in ((i, token.content) for i, token in added.items()):
+            if not isinstance(content, str) or core.vocab.get(content, i) != i \
+                    or core.string_of.get(i, content) != content:
+                raise ValueError(f"token {i} is {content!r}, which the vocabulary contradicts")
+        first = [dict(step["single"][0]) for step in bpe.steps(raw.get("post_processor"), "processors")
                  if step["type"] == "TemplateProcessing"]
     except (KeyError, TypeError, AttributeError, IndexError) as error:
         raise ValueError(f"{path}: not a tokenizer.json that is understood ({error!r})") from None

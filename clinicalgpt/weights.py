@@ -42,6 +42,8 @@ def read_tensors(folder):
         for name, tensor in tensors.items() if isinstance(tensors, dict) else [("it", tensors)]:
             if not isinstance(name, str) or not isinstance(tensor, torch.Tensor):
                 raise ValueError(f"{path}: {name} is a {type(tensor).__name__}; tensors by name are read")
+            if tensor.is_meta or tensor.is_sparse or tensor.is_nested:
+                raise ValueError(f"{path}: tensor {name} is not a dense one with values of its own")
             yield path, name, tensor
 
 

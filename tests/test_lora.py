@@ -1,5 +1,6 @@
 """Adapters: the formula, who gets a gradient, roles that do not disturb each other, merging, PEFT folders."""
 import json
+import math
 import random
 
 import pytest
@@ -289,6 +290,8 @@ def spoil(folder, finding):
     ("surplus", "surplus.weight has no place"), ("shape", r"has factors \(2, 2\) and .* does not fit"),
     ("a layer", "no tensor h.0.self_attention.query_key_value.lora_A"),
     ("no config", "adapter_config.json: no such file"), ({"lora_alpha": "8"}, "lora_alpha is '8'"),
+    ({"lora_alpha": math.inf}, "lora_alpha is inf"), ({"lora_dropout": None}, "lora_dropout is None"),
+    ({"lora_dropout": 1.5}, "lora_dropout is 1.5"),
     ({"use_dora": True}, "use_dora"), ({"peft_type": "IA3"}, "IA3"), ({"r": 7}, "r = 7"),
     ({"init_lora_weights": "pissa"}, "init_lora_weights"),                      # changes the base
     ({"alora_invocation_tokens": [3]}, "alora_invocation_tokens"), ({"unheard_of": 1}, "unheard_of")])

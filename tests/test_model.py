@@ -379,8 +379,9 @@ def spoil(folder, tensors, finding):
     elif finding == "truncated":
         weights.write_bytes(weights.read_bytes()[:-100])
     elif finding.endswith("bin"):
-        torch.save(tensors | {"step": 3} if finding == "no tensor in a bin" else tensors,
-                   folder / "pytorch_model.bin")
+        odd = {"no tensor in a bin": {"step": 3}, "sparse bin": {name: tensors[name].to_sparse()},
+               "meta bin": {name: tensors[name].to("meta")}}
+        torch.save(tensors | odd.get(finding, {}), folder / "pytorch_model.bin")
         weights.unlink()
         if finding == "truncated bin":
             (folder / "pytorch_model.bin").write_bytes((folder / "pytorch_model.bin").read_bytes()[:2000])
@@ -396,6 +397,7 @@ def spoil(folder, tensors, finding):
     ("truncated", r"model\.safetensors: cannot be read"),
     ("truncated bin", r"pytorch_model\.bin: cannot be read"),
     ("no tensor in a bin", r"pytorch_model\.bin: step is a int"),
+    ("sparse bin", "ln_f.bias is not a dense one"), ("meta bin", "ln_f.bias is not a dense one"),
     ("integers", r"ln_f.bias is torch.int8; give unquantised weights"),
     ("no weights", "no model.safetensors"), ("no config", r"config\.json: no such file")])
 def test_errors_of_weights(tmp_path, finding, says):
@@ -407,7 +409,11 @@ def test_errors_of_weights(tmp_path, finding, says):
 
 @pytest.mark.parametrize("base, changes, says", [
     ("bloom", {"model_type": "mamba"}, "'mamba' is not supported; this version reads bloom, llama"),
-    ("bloom", {"quantization_config": {}}, "quantised"),
+    ("bloom", {"model_type": ["bloom"]}, r"\['bloom'\] is not supported"),
+    ("bloom", {"quantization_config": {}}, "quantised"), ("llama", {"is_causal": False}, "is_causal is"),
+    ("bloom", {"num_attention_heads": 8}, "num_attention_heads is 8, but n_head is 4"),
+    ("mistral", {"layer_types": ["sliding_attention", "full_attention"]}, "one window for all"),
+    ("mistral", {"sliding_window": 2**64}, "that a model could have"),
     ("bloom", {"n_head": 5}, "32 is not a multiple of 5"),
     ("bloom", {"hidden_size": None}, "hidden_size is None"), ("bloom", {"n_layer": 0}, "layers is 0"),
     ("llama", {"hidden_act": "gelu"}, "hidden_act 'gelu' is not supported"),
@@ -419,6 +425,7 @@ def test_errors_of_weights(tmp_path, finding, says):
     ("llama", {"rope_scaling": {"type": "linear", "factor": -1}}, "factor is -1, not a positive number"),
     ("llama", {"rope_scaling": 3}, "rope_scaling is 3"),
     ("llama", {"rope_parameters": {"full_attention": {"rope_theta": 1.0}}}, "one object for all layers"),
+    ("llama", {"rope_scaling": {"type": "yarn", "factor": 2.0, "rope_theta": 1.0}}, "rope_theta is 1.0"),
     ("llama", {"partial_rotary_factor": 0.5}, "partial_rotary_factor 0.5"),
     ("llama", {"rope_scaling": {"type": "llama3", "factor": 8.0, "low_freq_factor": 4.0,
                                 "high_freq_factor": 4.0}}, "high_freq_factor 4.0 is not above"),

@@ -341,10 +341,11 @@ def test_added_tokens(tmp_path):
 def test_spaces_around_added_tokens(tmp_path):
     raw = json.loads(json.dumps(GOLDENS["gpt2"]["tokenizer.json"]))
     raw["added_tokens"] += [{"id": 480, "content": "[X]", "lstrip": True, "rstrip": True},
-                            {"id": 481, "content": "mg", "single_word": True}]
+                            {"id": 481, "content": "mg", "single_word": True}]  # U+001C: no white space here
     tokenizer = load_tokenizer(write(tmp_path, tokenizer__json=raw))
     plain = tokenizer.core.encode
     assert tokenizer.encode("a  [X] \n b") == [*plain("a"), 480, *plain("b")]
+    assert tokenizer.encode("\x1c [X]\x1c") == [*plain("\x1c"), 480, *plain("\x1c")]
     assert tokenizer.encode("5 mg, 5mg") == [*plain("5 "), 481, *plain(", 5mg")]
 
 
@@ -380,6 +381,16 @@ def json_with(name="gpt2", **changes):
         {"type": "Split", "behavior": "MergedWithNext", "pattern": {"Regex": "a"}},
         {"type": "ByteLevel"}]}), "MergedWithNext is not understood"),
     (json_with(added_tokens=[{"content": "x"}]), "not a tokenizer.json that is understood"),
+    (json_with(added_tokens=[{"id": None, "content": "x"}]), "not a tokenizer.json that is understood"),
+    (json_with(added_tokens=[{"id": 480, "content": "lo"}]), "token 480 is 'lo', which the vocabulary"),
+    (json_with(added_tokens=[{"id": 480, "content": None}]), "token 480 is None"),
+    (json_with(added_tokens=[{"id": 9, "content": "<q>"}]), "token 9 is '<q>', which the vocabulary"),
+    (json_with("characters, prepended", normalizer={"type": "Sequence", "normalizers": [
+        {"type": "Prepend", "prepend": "x"},
+        {"type": "Replace", "pattern": {"String": " "}, "content": bpe.SPACE}]}), "Prepend, Replace before"),
+    (json_with("characters, metaspace", decoder={"type": "Sequence", "decoders": [
+        {"type": "Replace", "pattern": {"String": "x"}, "content": " "}, {"type": "ByteFallback"},
+        {"type": "Fuse"}]}), "replaces {'String': 'x'}"),
     ({"vocab__json": {"a": 0}}, "merges.txt: no such file; it belongs to vocab.json"),
     ({"vocab__json": {"a": 0}, "merges__txt": "a b\n"}, "merges.txt: merge 0"),
     ({"tokenizer__model": "not a model"}, "not a SentencePiece model"),
