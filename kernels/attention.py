@@ -1,6 +1,7 @@
 """
-Causal attention over sequences laid end to end.
-(Not here: the projections around it, rotary positions, the KV cache's bookkeeping.)
+Causal attention over sequences laid end to end: what it is, PyTorch's kernels for it, and the choice.
+(Not here: the hand-written kernels, see cpu.cpp and native.py; the projections around it, rotary positions,
+the KV cache's bookkeeping.)
 
     o_i = sum_{j <= i} p_ij v_j,  p_i = softmax_j(q_i . k_j / sqrt(K) + slope_h (j - i))  j, i in one sequence
 
@@ -8,9 +9,13 @@ The slopes are ALiBi's (Press 2022, section 3); None leaves the linear bias out.
 query sees itself and the w - 1 tokens before it (Mistral, Jiang 2023).  Heads of queries may share heads of
 keys.
 
-Two facts make the fast path short.  The softmax does not see what is added to a whole row, so slope (j - i)
-may be replaced by slope * j: a bias of the key alone, one number a head and key.  PyTorch's CPU kernel takes
-it and no T x T matrix exists; elsewhere the bias is written out.  And no query sees what comes later, so
+    attention_reference     the formula, spelled out
+    attention_fused         PyTorch's fused kernels: any device, any head size
+    attention_native        cpu.cpp: on a CPU, where a compiler is at hand
+
+Two facts let PyTorch's kernels do it, and no T x T matrix is ever written.  The softmax does not see what is
+added to a whole row, so slope (j - i) may be replaced by slope * j: a bias of the key alone, which the CPU's
+kernel takes as such, and which elsewhere is folded into the product.  And no query sees what comes later, so
 sequences may be laid into rows with room at the end, without any mask between tokens and padding.
 
 Letters: N tokens of all sequences, T tokens of one, H query heads, G key heads (H = G * group), K head size,
@@ -18,10 +23,17 @@ B rows of a cache.
 """
 
 import functools
+import logging
 import math
+import os
 
 import torch
 import torch.nn.functional as F
+
+from kernels import native
+from kernels.native import attention_native, decode_native
+
+LOG = logging.getLogger(__name__)
 
 
 def alibi_slopes(heads):
@@ -71,14 +83,31 @@ def attention_fused(q_NHK, k_NGK, v_NGK, lengths, slopes_H=None, window=0):
 
 def _causal(q_BHTK, k_BGTK, v_BGTK, slopes_H, window):
     """Rows of T tokens, each query seeing all before it (a window, if any, is no narrower than T)."""
-    T, grouped, bias, causal = q_BHTK.shape[2], q_BHTK.shape[1] != k_BGTK.shape[1], None, True
+    T, K, bias = *q_BHTK.shape[2:], None
     if slopes_H is not None and q_BHTK.device.type == "cpu" and key_bias_with_causal():
         bias_dtype = torch.float32 if q_BHTK.dtype in (torch.bfloat16, torch.float16) else q_BHTK.dtype
-        bias = (slopes_H[:, None, None] * torch.arange(T)).to(bias_dtype)           # (H, 1, T)
+        bias = (slopes_H[:, None, None] * torch.arange(T)).to(bias_dtype)[None]     # (1, H, 1, T)
     elif slopes_H is not None:
-        bias, causal = _written_bias(slopes_H, 1 << (T - 1).bit_length(), q_BHTK.dtype)[:, :T, :T], False
-    return F.scaled_dot_product_attention(q_BHTK, k_BGTK, v_BGTK, is_causal=causal, enable_gqa=grouped,
-                                          attn_mask=None if bias is None else bias[None])
+        q_BHTK, k_BGTK, v_BGTK = folded(q_BHTK, k_BGTK, v_BGTK, slopes_H)
+    return F.scaled_dot_product_attention(q_BHTK, k_BGTK, v_BGTK, bias, is_causal=True, scale=K**-0.5,
+                                          enable_gqa=q_BHTK.shape[1] != k_BGTK.shape[1])[..., :K]
+
+
+def folded(q_BHTK, k_BGTK, v_BGTK, slopes_H):
+    """The same with eight numbers more a head, whose product is slope * j: ALiBi for kernels that take no
+    bias.  bfloat16 keeps eight digits, so each factor is a sum of two that it can hold: of positions, to
+    32,768, a multiple of 128 and a rest."""
+    B, H, T, K = q_BHTK.shape
+    position_T = torch.arange(T, device=q_BHTK.device) - T // 2
+    far_T = (position_T / 128).round() * 128
+    slope_H = slopes_H.double() * K**0.5                                    # the product is scaled afterwards
+    coarse_H = slope_H.to(q_BHTK.dtype)
+    fine_H = (slope_H - coarse_H).to(q_BHTK.dtype)
+    nothing = [torch.zeros_like(coarse_H)] * 4, [torch.zeros_like(far_T)] * 4
+    slopes_H8 = torch.stack([coarse_H, coarse_H, fine_H, fine_H, *nothing[0]], -1)
+    places_T8 = torch.stack([far_T, position_T - far_T] * 2 + nothing[1], -1).to(q_BHTK.dtype)
+    return (torch.cat([q_BHTK, slopes_H8[:, None].expand(B, H, T, 8)], -1),
+            torch.cat([k_BGTK, places_T8.expand(B, k_BGTK.shape[1], T, 8)], -1), F.pad(v_BGTK, (0, 8)))
 
 
 def _windowed(q_BHTK, k_BGTK, v_BGTK, slopes_H, window):
@@ -95,14 +124,6 @@ def _windowed(q_BHTK, k_BGTK, v_BGTK, slopes_H, window):
             q_BHTK[:, :, start:stop], k_BGTK[:, :, first:stop], v_BGTK[:, :, first:stop], attn_mask=bias,
             enable_gqa=q_BHTK.shape[1] != k_BGTK.shape[1]))
     return torch.cat(outputs, 2)
-
-
-@functools.lru_cache(maxsize=4)                                 # one for all layers and sequences
-def _written_bias(slopes_H, T, dtype):
-    """(H, T, T): slope (j - i), -inf for the future.  Relative, since bfloat16 cannot tell 836 from 839."""
-    position_T = torch.arange(T, device=slopes_H.device)
-    distance_TT = position_T - position_T[:, None]
-    return (slopes_H[:, None, None] * distance_TT).masked_fill(distance_TT > 0, float("-inf")).to(dtype)
 
 
 def _rows(x_NHK, token_n, slot_n, B, T):
@@ -138,7 +159,7 @@ def _groups(lengths, device):
 def key_bias_with_causal():
     """Does this PyTorch's CPU kernel take a key bias together with is_causal?  It has since
     2.5, but the documentation promises an error, so one small product decides; without it
-    the bias is written out as (H, T, T)."""
+    the bias is folded into the product."""
     q = torch.linspace(-1, 1, 2 * 5 * 4, dtype=torch.float64).view(1, 2, 5, 4)
     bias = torch.linspace(0, 3, 10, dtype=torch.float64).view(1, 2, 1, 5)
     spelled_out = bias.expand(1, 2, 5, 5).masked_fill(torch.ones(5, 5, dtype=torch.bool).triu(1),
@@ -150,16 +171,8 @@ def key_bias_with_causal():
     return torch.allclose(fused, F.scaled_dot_product_attention(q, q, q, attn_mask=spelled_out), atol=1e-9)
 
 
-def attention(q_NHK, k_NGK, v_NGK, lengths, slopes_H=None, window=0):
-    """Causal attention of each sequence to itself: queries (N, H, K), keys and values (N, G, K) -> (N, H, K).
-    lengths: tokens of each sequence, summing to N.  window: how many tokens a query sees, 0 for all.
-    Here is the one choice between reference and fast path."""
-    with torch.autocast(q_NHK.device.type, enabled=False):         # autocast would round the bias to bfloat16
-        return attention_fused(q_NHK, k_NGK, v_NGK, lengths, slopes_H, window)
-
-
-def attention_decode(q_BHK, k_BGTK, v_BGTK, length_B, slopes_H=None, window=0):
-    """One new query a row against that row's first length_B keys of a cache -> (B, H, K)."""
+def decode_fused(q_BHK, k_BGTK, v_BGTK, length_B, slopes_H=None, window=0):
+    """attention_decode, by PyTorch's kernel."""
     B, H, K = q_BHK.shape
     G, T = k_BGTK.shape[1:3]
     distance_B1T = (torch.arange(T, device=q_BHK.device) - length_B[:, None] + 1)[:, None]      # j - i
@@ -170,3 +183,43 @@ def attention_decode(q_BHK, k_BGTK, v_BGTK, length_B, slopes_H=None, window=0):
     out = F.scaled_dot_product_attention(q_BHK.view(B, G, H // G, K), k_BGTK, v_BGTK,
                                          attn_mask=bias_BHT.view(B, G, H // G, T))
     return out.reshape(B, H, K)
+
+
+# ---- the choice ------------------------------------------------------------------------------------------
+
+BACKENDS = {"native": (attention_native, decode_native), "pytorch": (attention_fused, decode_fused),
+            "reference": (attention_reference, decode_fused)}
+FORCED = os.environ.get("CLINICALGPT_ATTENTION", "")
+
+
+@functools.cache
+def backend(device_type):
+    """Which of BACKENDS does attention on such a device: what CLINICALGPT_ATTENTION says, else the fastest
+    there is.  (Head sizes that are no multiple of 32 are PyTorch's in any case.)  Logged once."""
+    if FORCED and FORCED not in BACKENDS:
+        raise ValueError(f"CLINICALGPT_ATTENTION is {FORCED!r}; it may be {', '.join(BACKENDS)}")
+    _, missing = native.library() if device_type == "cpu" and FORCED in ("", "native") else (None, "")
+    chosen = FORCED or ("native" if device_type == "cpu" and not missing else "pytorch")
+    if missing:
+        LOG.warning("attention: %s; PyTorch's kernels are used, which are slower", missing)
+        chosen = "pytorch"
+    LOG.info("attention on %s: %s", device_type, chosen)
+    return chosen
+
+
+def _chosen(q, k):
+    """(attention, decoding) for tensors like these."""
+    name = backend(q.device.type)
+    return BACKENDS["pytorch" if name == "native" and not native.takes(q, k) else name]
+
+
+def attention(q_NHK, k_NGK, v_NGK, lengths, slopes_H=None, window=0):
+    """Causal attention of each sequence to itself: queries (N, H, K), keys and values (N, G, K) -> (N, H, K).
+    lengths: tokens of each sequence, summing to N.  window: how many tokens a query sees, 0 for all."""
+    with torch.autocast(q_NHK.device.type, enabled=False):         # autocast would round the bias to bfloat16
+        return _chosen(q_NHK, k_NGK)[0](q_NHK, k_NGK, v_NGK, lengths, slopes_H, window)
+
+
+def attention_decode(q_BHK, k_BGTK, v_BGTK, length_B, slopes_H=None, window=0):
+    """One new query a row against that row's first length_B keys of a cache -> (B, H, K)."""
+    return _chosen(q_BHK, k_BGTK)[1](q_BHK, k_BGTK, v_BGTK, length_B, slopes_H, window)

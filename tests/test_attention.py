@@ -1,10 +1,15 @@
-"""Attention: the reference against a double loop; the fused path and decoding against the reference."""
+"""Attention: the reference against a double loop; PyTorch's kernels and ours, and decoding, against the
+reference; the C++ source with bugs planted in it."""
+import logging
+
 import pytest
 import torch
 from torch.autograd import gradcheck
 
 from kernels import attention as kernel
-from kernels.attention import alibi_slopes, attention_decode, attention_fused, attention_reference
+from kernels import native
+from kernels.attention import alibi_slopes, attention_fused, attention_reference, decode_fused
+from kernels.native import attention_native, decode_native
 from tests import reference
 from tests.reference import checked, close
 
@@ -17,7 +22,16 @@ LONG = SHORT + [([16] * 3, 4, 4, True, 0), ([9, 40, 2, 33, 17], 12, 4, True, 0),
                 ([256, 255, 1], 2, 1, True, 0), ([300, 3, 65, 64], 4, 2, False, 64), ([40, 9], 2, 2, True, 7)]
 
 
-def inputs(lengths, H, G, alibi, window=0, K=4):
+BLOCKS = [([95, 96, 97, 1], 2, 1, True, 0), ([193, 192], 4, 4, True, 0), ([300, 5], 2, 2, False, 17),
+          ([200], 2, 1, False, 96), ([1000], 1, 1, True, 0)]                # around the tiles of cpu.cpp
+
+
+@pytest.fixture(scope="module", autouse=True)
+def a_compiler():
+    assert native.library()[0], native.library()[1]             # else half of this file would test nothing
+
+
+def inputs(lengths, H, G, alibi, window=0, K=32):
     generator = torch.Generator().manual_seed(sum(lengths) + H)
     q, k, v = (torch.randn(sum(lengths), heads, K, generator=generator).double().requires_grad_()
                for heads in (H, G, G))
@@ -32,8 +46,8 @@ def check_against_the_loop(fn, cases=SHORT):
         close(fn(q, k, v, lengths, slopes_H, window), expected)
 
 
-def check_against_the_reference(fn):
-    for case in LONG:
+def check_against_the_reference(fn, cases=LONG):
+    for case in cases:
         results = []
         for function in (fn, attention_reference):
             q, k, v, lengths, slopes_H, window = inputs(*case)
@@ -76,23 +90,28 @@ def tiled(k, q):
 def not_causal(q, k, v, lengths):
     k, v = (x.repeat_interleave(q.shape[1] // x.shape[1], 1) for x in (k, v))
     parts = zip(*(x.transpose(0, 1).split(lengths, 1) for x in (q, k, v)), strict=True)
-    return torch.cat([(a @ b.mT / 2).softmax(-1) @ c for a, b, c in parts], 1).transpose(0, 1)
+    scale = q.shape[-1]**-0.5
+    return torch.cat([(a @ b.mT * scale).softmax(-1) @ c for a, b, c in parts], 1).transpose(0, 1)
 
 
-@pytest.mark.parametrize("fn", [attention_reference, attention_fused, kernel.attention])
+@pytest.mark.parametrize("fn", [attention_reference, attention_fused, attention_native, kernel.attention])
 def test_equals_the_double_loop(fn):
     check_against_the_loop(checked(fn))
 
 
 @pytest.mark.parametrize("key_bias", [True, False])
 def test_fused_equals_reference(monkeypatch, key_bias):
-    """Forward and backward, with the bias as one number a key and as a matrix."""
+    """Forward and backward, with the bias as one number a key and folded into the product."""
     if not key_bias:
         monkeypatch.setattr(kernel, "key_bias_with_causal", lambda: False)
     check_against_the_reference(attention_fused)
 
 
-@pytest.mark.parametrize("fn", [attention_reference, attention_fused])
+def test_native_equals_reference():
+    check_against_the_reference(attention_native, LONG + BLOCKS)
+
+
+@pytest.mark.parametrize("fn", [attention_reference, attention_fused, attention_native])
 def test_neighbours_change_nothing(fn):
     check_neighbours(fn)
 
@@ -107,12 +126,152 @@ def test_the_checks_have_teeth(bug):
             check_neighbours(PLANTED[bug])
 
 
-@pytest.mark.parametrize("fn", [attention_reference, attention_fused])
+@pytest.mark.parametrize("fn", [attention_reference, attention_fused, attention_native])
 @pytest.mark.parametrize("case", [([1, 3], 2, 1, True, 0), ([4], 3, 3, False, 0), ([2, 5], 3, 3, True, 0),
                                   ([6, 2], 2, 1, False, 2)])
 def test_gradient(fn, case):
-    q, k, v, lengths, slopes_H, window = inputs(*case, K=2)
+    q, k, v, lengths, slopes_H, window = inputs(*case)
     assert gradcheck(lambda q, k, v: fn(q, k, v, lengths, slopes_H, window), (q, k, v))
+
+
+def error(ours, expected):
+    return ((ours.double() - expected).norm() / expected.norm()).item()
+
+
+def errors(fn, case, dtype, K=64):
+    """Relative errors of output and gradients against the reference in float64 on the same rounded numbers;
+    what is not written would be NaN."""
+    q, k, v, lengths, slopes_H, window = inputs(*case, K=K)
+    rounded = [x.detach().to(dtype).requires_grad_() for x in (q, k, v)]
+    exact = [x.detach().double().requires_grad_() for x in rounded]
+    grad = torch.randn(q.shape, generator=torch.Generator().manual_seed(1)).to(dtype)
+    slopes_H = None if slopes_H is None else slopes_H.float()
+    torch.use_deterministic_algorithms(True)
+    try:                                                        # every torch.empty is filled with NaN
+        out = fn(*rounded, lengths, slopes_H, window)
+        results = (out, *torch.autograd.grad(out, rounded, grad))
+    finally:
+        torch.use_deterministic_algorithms(False)
+    expected = attention_reference(*exact, lengths, slopes_H, window)
+    expected = (expected, *torch.autograd.grad(expected, exact, grad.double()))
+    return [error(a, b) for a, b in zip(results, expected, strict=True)]
+
+
+@pytest.mark.parametrize("fn", [attention_fused, attention_native])
+@pytest.mark.parametrize("K", [32, 64, 96, 256])
+def test_precision(fn, K):
+    for case in (([2, 96, 95, 300], 4, 2, True, 0), ([130, 2], 2, 2, False, 20), ([2048], 1, 1, True, 0)):
+        assert max(errors(fn, case, torch.float32, K)) < 2e-5
+        assert max(errors(fn, case, torch.bfloat16, K)) < 5e-3
+
+
+def test_folded_bias_needs_both_parts(monkeypatch):
+    """Positions and slopes as two bfloat16 numbers each lose nothing.  With slopes as one a tenth is lost;
+    with positions as one attention is another."""
+    case, both = ([2048], 2, 2, True, 0), kernel.folded
+    as_bias = errors(attention_fused, case, torch.bfloat16, K=96)
+    monkeypatch.setattr(kernel, "key_bias_with_causal", lambda: False)
+    assert errors(attention_fused, case, torch.bfloat16, K=96) == pytest.approx(as_bias, rel=0.02)
+
+    def one_position(q, k, v, slopes_H):
+        q, k, v = both(q, k, v, slopes_H)
+        far, near = k[..., -8:-7], k[..., -7:-6]
+        return q, torch.cat([k[..., :-8], *[far + near, 0 * near] * 2, k[..., -4:]], -1), v
+
+    def one_slope(q, k, v, slopes_H):
+        q, k, v = both(q, k, v, slopes_H)
+        return torch.cat([q[..., :-6], torch.zeros_like(q[..., -6:])], -1), k, v
+    for poorer, factor in ((one_position, 10), (one_slope, 1.05)):
+        monkeypatch.setattr(kernel, "folded", poorer)
+        assert errors(attention_fused, case, torch.bfloat16, K=96)[0] > factor * as_bias[0]
+
+
+def test_native_reads_heads_where_they_lie():
+    """Queries, keys and values of one fused matrix, without a copy; and with heads that do not lie dense."""
+    fused = torch.randn(40, 4, 3, 32, dtype=torch.float64)
+    scattered = torch.randn(40, 4, 32, 3, dtype=torch.float64)
+    for q, k, v in (fused.unbind(2), scattered.unbind(3)):
+        close(attention_native(q, k, v, [30, 10]), attention_reference(q, k, v, [30, 10]))
+
+
+def test_the_number_of_threads_changes_no_bit():
+    q, k, v, lengths, slopes_H, window = inputs([150, 7, 300, 1], 4, 2, True)
+    results, before = [], torch.get_num_threads()
+    for threads in (1, 3):
+        torch.set_num_threads(threads)
+        out = attention_native(q, k, v, lengths, slopes_H, window)
+        results.append((out, *torch.autograd.grad(out.sum(), (q, k, v))))
+    torch.set_num_threads(before)
+    assert all(map(torch.equal, *results))
+
+
+def test_native_refuses_what_does_not_fit():
+    q, k, v, lengths, *_ = inputs([3, 4], 4, 2, False)
+    for bad in ((q, k, v, [3, 5]), (q, k[1:], v, lengths), (q[:, :3], k, v, lengths)):
+        with pytest.raises(ValueError, match="do not fit together"):
+            attention_native(*bad)
+
+
+@pytest.fixture
+def fresh(monkeypatch, tmp_path):
+    """Caches as at the start of a program, in memory and on the disk; and afterwards as they were."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    for cached in (native.library, kernel.backend):
+        cached.cache_clear()
+    yield monkeypatch
+    monkeypatch.undo()
+    for cached in (native.library, kernel.backend):
+        cached.cache_clear()
+
+
+@pytest.mark.parametrize("compiler, says", [("nothing", "no C++ compiler (nothing)"), ("false", "failed")])
+def test_without_a_compiler(fresh, caplog, compiler, says):
+    """One line says so, and PyTorch's kernels do the work."""
+    fresh.setenv("CXX", compiler)
+    for _ in range(2):
+        q, k, v, lengths, slopes_H, _ = inputs([3, 9], 2, 2, True)
+        close(kernel.attention(q, k, v, lengths, slopes_H), attention_reference(q, k, v, lengths, slopes_H))
+    record, = caplog.records
+    assert kernel.backend("cpu") == "pytorch" and says in record.message
+
+
+def test_the_choice(fresh, caplog):
+    caplog.set_level(logging.INFO)
+    assert kernel.backend("cpu") == "native" == kernel.backend("cpu") and len(caplog.records) == 1
+    assert kernel.backend("cuda") == "pytorch"
+    for K, dtype in ((48, torch.float32), (64, torch.float16)):
+        q = torch.zeros(1, 1, K, dtype=dtype)
+        assert kernel._chosen(q, q) == kernel.BACKENDS["pytorch"]
+    for name in kernel.BACKENDS:
+        fresh.setattr(kernel, "FORCED", name)
+        kernel.backend.cache_clear()
+        assert kernel._chosen(torch.zeros(1, 1, 64), torch.zeros(1, 1, 64)) == kernel.BACKENDS[name]
+    fresh.setattr(kernel, "FORCED", "fast")
+    kernel.backend.cache_clear()
+    with pytest.raises(ValueError, match="it may be native, pytorch, reference"):
+        kernel.backend("cpu")
+
+
+@pytest.mark.parametrize("old, new", [
+    ("score = j > i ?", "score = j > i + 1 ?"), ("j <= i - t.window", "j < i - t.window"),
+    ("const Real shrink = std::exp(before - base);", "const Real shrink = 1;"),
+    ("LOWER_A && m + ROWS < D ? m + ROWS", "LOWER_A && m + ROWS < D ? m"),
+    ("load(pp) * (load(dd) - go_dot_o[r])", "load(pp) * load(dd)"),
+    ("i && i >= window ? i - window + 1", "i && i >= window ? i + BLOCK"),
+    ("h = g * group;\n                const T *keys", "h = g;\n                const T *keys"),
+    ("row[j] /= total", "row[j] /= 1")])
+def test_planted_in_the_source(fresh, tmp_path, old, new):
+    """Each of these is a bug of its own, and the checks above see it."""
+    source = native.SOURCE.read_text()
+    old = old.replace("i && i >= window", "window && i >= window")
+    assert source.count(old) == 1
+    fresh.setattr(native, "SOURCE", tmp_path / "cpu.cpp")
+    native.SOURCE.write_text(source.replace(old, new.replace("i && i >= window", "window && i >= window")))
+    fresh.setattr(native, "FLAGS", tuple("-O1" if flag == "-O3" else flag for flag in native.FLAGS))
+    assert native.library()[0]
+    with pytest.raises(AssertionError):
+        check_against_the_reference(attention_native, LONG + BLOCKS)
+        check_decode(decode_native)
 
 
 def test_slopes():
@@ -129,18 +288,29 @@ def check_decode(fn):
         lengths = [7, 1, 12]
         q, k, v, _, slopes_H, _ = inputs(lengths, H, G, alibi)
         full = attention_reference(q, k, v, lengths, slopes_H, window)
-        cache = torch.full((2, 3, G, 15, 4), 77.0, dtype=torch.float64)
+        cache = torch.full((2, 3, G, 15, 32), 77.0, dtype=torch.float64)
         for row, (k_TGK, v_TGK) in enumerate(zip(k.split(lengths), v.split(lengths), strict=True)):
             cache[:, row, :, :lengths[row]] = torch.stack([k_TGK, v_TGK]).transpose(1, 2)
         last = torch.tensor(lengths).cumsum(0) - 1
         close(fn(q[last], cache[0], cache[1], torch.tensor(lengths), slopes_H, window), full[last])
 
 
-def test_decode_equals_the_last_row():
-    check_decode(checked(attention_decode))
-    for buggy in (lambda q, k, v, length, s, w: attention_decode(q, k, v, length + 1, s, w),
-                  lambda q, k, v, length, s, w: attention_decode(q, k, v, length.flip(0), s, w),
-                  lambda q, k, v, length, s, w: attention_decode(q, k, v, length, None, w),
-                  lambda q, k, v, length, s, w: attention_decode(q, k, v, length, s, 0)):
+@pytest.mark.parametrize("fn", [decode_fused, decode_native])
+def test_decode_equals_the_last_row(fn):
+    check_decode(checked(fn))
+    for buggy in (lambda q, k, v, length, s, w: fn(q, k, v, length + 1, s, w),
+                  lambda q, k, v, length, s, w: fn(q, k, v, length.flip(0), s, w),
+                  lambda q, k, v, length, s, w: fn(q, k, v, length, None, w),
+                  lambda q, k, v, length, s, w: fn(q, k, v, length, s, 0)):
         with pytest.raises(AssertionError):
             check_decode(buggy)
+
+
+@pytest.mark.parametrize("dtype, bound", [(torch.float32, 2e-5), (torch.bfloat16, 5e-3)])
+def test_decode_precision(dtype, bound):
+    generator = torch.Generator().manual_seed(2)
+    for B, H, G, T, K, window in ((3, 4, 2, 200, 64, 0), (2, 6, 6, 300, 32, 17), (1, 8, 1, 77, 128, 0)):
+        shapes = (B, H, K), (B, G, T, K), (B, G, T, K)
+        qkv = [torch.randn(shape, generator=generator).to(dtype) for shape in shapes]
+        rest = torch.randint(1, T + 1, (B,), generator=generator), alibi_slopes(H), window
+        assert error(decode_native(*qkv, *rest), decode_fused(*(x.double() for x in qkv), *rest)) < bound

@@ -1,0 +1,126 @@
+"""
+The hand-written kernels of cpu.cpp as PyTorch functions, built when first needed.
+(Not here: the kernels; the choice between them and PyTorch's own, see attention.py.)
+
+A C++ compiler makes one shared library in two seconds or so; it is kept in the user's cache folder, under a
+name made of source, flags and the CPU's features, so another machine or version never loads it by mistake.
+It has a plain C interface and is called through ctypes: neither PyTorch's headers nor Python's are needed.
+"""
+
+import ctypes
+import functools
+import hashlib
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+import torch
+
+SOURCE = Path(__file__).with_name("cpu.cpp")
+FLAGS = ("-std=c++17", "-O3", "-march=native", "-fopenmp", "-fno-math-errno", "-fno-trapping-math", "-shared",
+         "-fPIC")
+DTYPES = {torch.float32: "float32", torch.bfloat16: "bfloat16", torch.float64: "float64"}
+FIELDS = ("sequences", "H", "G", "K", "window", "threads", "q_token", "q_head", "k_token", "k_head",
+          "v_token", "v_head", "k_row", "v_row")                # of cpu.cpp's Shape
+
+
+class Shape(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_int64) for name in FIELDS] + [("scale", ctypes.c_double)]
+
+
+@functools.cache
+def library():
+    """(the shared library, "") or (None, why there is none)."""
+    try:
+        features = Path("/proc/cpuinfo").read_text().partition("\n\n")[0]
+        features = "".join(line for line in features.splitlines() if line.startswith(("flags", "model name")))
+    except OSError:
+        features = platform.processor()
+    compiler = os.environ.get("CXX", "g++")
+    key = "\n".join([SOURCE.read_text(), compiler, *FLAGS, platform.machine(), features]).encode()
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "clinicalgpt"
+    built = cache / f"cpu-{hashlib.sha256(key).hexdigest()[:16]}.so"
+    try:
+        if not built.is_file():
+            cache.mkdir(parents=True, exist_ok=True)
+            aside = built.with_suffix(f".{os.getpid()}.tmp")
+            subprocess.run([compiler, *FLAGS, str(SOURCE), "-o", str(aside)], check=True, capture_output=True,
+                           text=True, timeout=120)
+            os.replace(aside, built)
+        return ctypes.CDLL(str(built)), ""
+    except FileNotFoundError:
+        return None, f"no C++ compiler ({compiler}) was found"
+    except subprocess.CalledProcessError as error:
+        return None, f"{compiler} failed: {(error.stderr.strip() or 'no message').splitlines()[0]}"
+    except (OSError, RuntimeError, subprocess.TimeoutExpired) as error:     # no compiler, no home, no room
+        return None, str(error)
+
+
+def takes(q, k):
+    """Whether the kernels take queries and keys of this kind.  (A head is read in whole vectors.)"""
+    return q.device.type == "cpu" and q.dtype in DTYPES and q.dtype == k.dtype and q.shape[-1] % 32 == 0
+
+
+def _call(name, shape, dtype, *arguments):
+    library()[0][f"{name}_{DTYPES[dtype]}"](ctypes.byref(shape), *(
+        None if x is None else ctypes.c_void_p(x.data_ptr()) for x in arguments))
+
+
+def _dense_heads(*tensors):
+    """The tensors, copied only where the numbers of a head do not stand side by side."""
+    return [x if x.stride(-1) == 1 else x.contiguous() for x in tensors]
+
+
+def _slopes(slopes_H, dtype):
+    return None if slopes_H is None else slopes_H.to(torch.promote_types(dtype, torch.float32)).contiguous()
+
+
+@functools.lru_cache(maxsize=16)                                # one for all layers
+def _starts(lengths):
+    return torch.tensor([0, *lengths]).cumsum(0).to(torch.int32)
+
+
+class _Attention(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, q_NHK, k_NGK, v_NGK, slopes_H, lengths, window):
+        q, k, v = _dense_heads(q_NHK, k_NGK, v_NGK)
+        N, H, K = q.shape
+        starts, slopes = _starts(tuple(lengths)), _slopes(slopes_H, q.dtype)
+        if int(starts[-1]) != N or k.shape != v.shape or k.shape[0] != N or H % k.shape[1]:
+            raise ValueError(f"queries {tuple(q.shape)}, keys {tuple(k.shape)}, values {tuple(v.shape)} and "
+                             f"{int(starts[-1])} tokens do not fit together")
+        out = q.new_empty(N, H, K)
+        lse_NH = q.new_empty(N, H, dtype=torch.promote_types(q.dtype, torch.float32))
+        shape = Shape(len(lengths), H, k.shape[1], K, window, torch.get_num_threads(), *q.stride()[:2],
+                      *k.stride()[:2], *v.stride()[:2], scale=K**-0.5)
+        _call("forward", shape, q.dtype, starts, q, k, v, slopes, out, lse_NH)
+        ctx.save_for_backward(q, k, v, out, lse_NH)
+        ctx.starts, ctx.slopes, ctx.shape = starts, slopes, shape
+        return out
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, grad_NHK):
+        q, k, v, out, lse_NH = ctx.saved_tensors
+        grads = [torch.empty(x.shape, dtype=x.dtype) for x in (q, k, v)]
+        _call("backward", ctx.shape, q.dtype, ctx.starts, q, k, v, ctx.slopes, out, lse_NH,
+              grad_NHK.to(q.dtype).contiguous(), *grads)
+        return *grads, None, None, None
+
+
+def attention_native(q_NHK, k_NGK, v_NGK, lengths, slopes_H=None, window=0):
+    """attention() of attention.py, by the kernels, with their own backward; (N, H, K)."""
+    return _Attention.apply(q_NHK, k_NGK, v_NGK, slopes_H, lengths, window)
+
+
+def decode_native(q_BHK, k_BGTK, v_BGTK, length_B, slopes_H=None, window=0):
+    """attention_decode() of attention.py, by the kernels; (B, H, K)."""
+    (B, H, K), G = q_BHK.shape, k_BGTK.shape[1]
+    q, (k, v) = q_BHK.contiguous(), _dense_heads(k_BGTK, v_BGTK)
+    out, lengths = torch.empty_like(q), length_B.to(torch.int64).contiguous()
+    shape = Shape(B, H, G, K, window, torch.get_num_threads(), scale=K**-0.5)
+    shape.k_row, shape.k_head, shape.k_token = k.stride()[:3]
+    shape.v_row, shape.v_head, shape.v_token = v.stride()[:3]
+    _call("decode", shape, q.dtype, lengths, q, k, v, _slopes(slopes_H, q.dtype), out)
+    return out
