@@ -294,7 +294,10 @@ def backward(roles, rollouts, part, count, train_policy, cfg, run):
         log_ratio_BT = (logp_BT - rollouts.logp_BT[part]) * mask_BT
         sums["approximate_kl"] = ppo.kl_estimate(-log_ratio_BT, torch.zeros_like(log_ratio_BT), "k3").sum()
     if train_policy:
-        ((sums["policy_loss"] - cfg.entropy_coefficient * entropy_BT.sum()) / count).backward()
+        loss = sums["policy_loss"]
+        if cfg.entropy_coefficient:                             # its gradient makes the logits once more
+            loss = loss - cfg.entropy_coefficient * entropy_BT.sum()
+        (loss / count).backward()
     values_BT = rows_of(token_values(roles, examples, run), mask_BT)
     sums["value_loss"], sums["value_clip_fraction"] = ppo.value_loss(
         values_BT, rollouts.values_BT[part], rollouts.returns_BT[part], mask_BT, cfg.value_clip)

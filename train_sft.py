@@ -109,7 +109,7 @@ def nll_backward(model, batch, run):
     loss = 0.0
     for part in micro_batches(batch, run.cfg.micro_batch_tokens, lambda example: len(example.ids)):
         with run.autocast():
-            share = -model.score(pack(part, run.device))[0].sum() / tokens
+            share = model.loss(pack(part, run.device), tokens)
         share.backward()
         loss += share.item()
     return loss, tokens
@@ -121,9 +121,9 @@ def nll(model, examples, run):
     model.eval()
     total, tokens = 0.0, 0
     for part in micro_batches(examples, run.cfg.micro_batch_tokens, lambda example: len(example.ids)):
+        scored = pack(part, run.device)
         with run.autocast():
-            logp_M = model.score(pack(part, run.device))[0]
-        total, tokens = total - logp_M.sum().item(), tokens + len(logp_M)
+            total, tokens = total + model.loss(scored, 1).item(), tokens + len(scored.scored_M)
     return total / tokens if tokens else math.nan
 
 

@@ -36,7 +36,7 @@ from clinicalgpt.files import write_json
 from clinicalgpt.rope import rotate, rotation
 from clinicalgpt.weights import equal, materialise, read_tensors, write_tensors
 from kernels.attention import alibi_slopes, attention, attention_decode
-from kernels.head import logits, token_logp_entropy
+from kernels.head import cross_entropy, logits, token_logp_entropy
 
 
 class RMSNorm(nn.Module):
@@ -236,9 +236,15 @@ class Transformer(nn.Module):
 
     def score(self, pack, temperature=1.0):
         """(logp_M, entropy_M) of a dataset.Pack's scored tokens:
-        the one place where SFT, PPO, the reference and the exam get theirs."""
+        the one place where PPO, the reference and the exam get theirs."""
         hidden_ND = self(pack.ids_N, pack.lengths)
         return token_logp_entropy(hidden_ND[pack.state_M], self.unembed_VD, pack.target_M, temperature)
+
+    def loss(self, pack, count):
+        """Sum over a Pack's scored tokens of -log p, over `count`: a micro-batch's share of the mean."""
+        hidden_MD, target_M = self(pack.ids_N, pack.lengths)[pack.state_M], pack.target_M
+        share_M = torch.full(target_M.shape, 1 / count, device=target_M.device)
+        return cross_entropy(hidden_MD, self.unembed_VD, target_M, share_M)
 
     @torch.no_grad()
     def logits(self, sequences):

@@ -84,7 +84,7 @@ def main(cfg):
         count, loss = sum(len(example.ids) - 1 for example in batch), 0.0
         for run_of in micro_batches(batch, cfg.micro_batch_tokens, lambda example: len(example.ids)):
             with run.autocast():
-                nll = -model.score(pack(run_of, run.device))[0].sum() / count
+                nll = model.loss(pack(run_of, run.device), count)
             nll.backward()
             loss += nll.item()
         optimizer_step(optimizer, learning_rate(step, total, 1.0, cfg.warmup_steps, floor=0.1), cfg.grad_clip)

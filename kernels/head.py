@@ -1,46 +1,157 @@
 """
 From hidden states to log-probabilities of given tokens, without ever holding all logits.
-(Not here: which tokens count, losses.)
+(Not here: which tokens count; PPO's losses.)
 
-    z = W h / temperature     logp = z_y - logsumexp(z)     entropy = -sum_v p_v log p_v,   p = softmax(z)
+    z = W h / temperature     p = softmax(z)                       gradient in z_v
+    logp     = log p_y                                             1[v = y] - p_v
+    entropy  = -sum_v p_v log p_v                                  -p_v (log p_v + entropy)
+    KL(p||q) = sum_v p_v (log p_v - log q_v), q of other states    p_v (log p_v - log q_v - KL)
 
 BLOOM's vocabulary has 250,880 entries: 2,048 tokens of float32 logits are 2 GB, twice that with their
-gradient.  So tokens are taken a chunk at a time, forward and backward, and the backward makes the chunk's
-logits anew:
-
-    d logp / d z_v = 1[v = y] - p_v         d entropy / d z_v = -p_v (log p_v + entropy)
-
-Cross-entropy is -logp, so SFT, PPO's ratios, KL and the exam's scores all come through this one function.
-Letters: N tokens, D width, V vocabulary.
+gradient.  So tokens are taken a chunk at a time.  While a chunk's logits are there, forward also makes logp's
+gradient in h, which lacks but a factor a token: backward scales its rows, and makes no logits.  Only what is
+rarely asked for makes them anew in backward: gradients of entropy and KL, and of W where that is trained.  A
+cross-entropy knows its tokens' factors beforehand, so all its gradients are made in forward, W's too.
+Letters: N tokens, n of a chunk, D width, V vocabulary.
 """
 
 import torch
 
-CHUNK_BYTES = 2**26                                             # of float32 logits: what one chunk may hold
+from kernels.native import CPU_FEATURES
+
+CHUNK_BYTES = {"cpu": 2**27, "cuda": 2**30}                     # of float32 logits: what one chunk may hold
 ROWS = 2**13                                                    # of a bfloat16 matrix that the CPU widens
+SLOW_BFLOAT16 = "avx512_bf16" not in CPU_FEATURES               # its products take 3 to 300 times float32's
 
 
 def token_logp(hidden_ND, weight_VD, targets_N, temperature=1.0):
-    """log p(targets | hidden) at `temperature`: (N,) float32 (float64 for float64 input),
-    with gradients to hidden and weight."""
+    """log p(targets | hidden) at `temperature`: (N,) float32 (float64 for float64 input), in nats, with
+    gradients to hidden and weight."""
     return token_logp_entropy(hidden_ND, weight_VD, targets_N, temperature)[0]
 
 
 def token_logp_entropy(hidden_ND, weight_VD, targets_N, temperature=1.0):
-    """(logp_N, entropy_N) from one pass over the logits; both in nats."""
-    with torch.autocast(hidden_ND.device.type, enabled=False):  # both passes must make the same logits
-        return _TokenLogp.apply(hidden_ND, weight_VD, targets_N, temperature)
+    """(logp_N, entropy_N) from one pass over the logits."""
+    return _measures(hidden_ND, weight_VD, targets_N, None, temperature)[:2]
+
+
+def token_kl(hidden_ND, weight_VD, other_ND, temperature=1.0):
+    """KL(p || q) over the whole vocabulary, p of hidden and q of other states under the same W: (N,).  The
+    gradient goes to hidden and W as in p; q is a constant."""
+    first_N = torch.zeros(len(hidden_ND), dtype=torch.long, device=hidden_ND.device)
+    return _measures(hidden_ND, weight_VD, first_N, other_ND.detach(), temperature)[2]
+
+
+def cross_entropy(hidden_ND, weight_VD, targets_N, weight_N):
+    """sum_n weight_n * -log p(target_n | hidden_n), a scalar; weight_N: constants, such as 1 / count."""
+    learns = torch.is_grad_enabled() and (hidden_ND.requires_grad, weight_VD.requires_grad)
+    with torch.autocast(hidden_ND.device.type, enabled=False):
+        return _CrossEntropy.apply(hidden_ND, weight_VD, targets_N, weight_N, learns or (False, False))
 
 
 def token_logp_reference(hidden_ND, weight_VD, targets_N, temperature=1.0):
-    """The same, spelled out: what the function above must equal, gradients too."""
+    """token_logp_entropy, spelled out: what all of this must equal, gradients too."""
     logp_NV = (hidden_ND @ weight_VD.T / temperature).log_softmax(-1)
     return logp_NV.gather(1, targets_N[:, None]).squeeze(1), -(logp_NV.exp() * logp_NV).sum(-1)
 
 
-def _chunks(count, vocabulary):
-    size = max(1, CHUNK_BYTES // (4 * vocabulary))
-    return [slice(start, min(start + size, count)) for start in range(0, count, size)]
+def _measures(hidden_ND, weight_VD, targets_N, other_ND, temperature):
+    # Where W is trained, backward makes the logits anew in any case, and h's gradient with W's.
+    learns = torch.is_grad_enabled() and hidden_ND.requires_grad and not weight_VD.requires_grad
+    with torch.autocast(hidden_ND.device.type, enabled=False):  # both passes must make the same logits
+        return _Measures.apply(hidden_ND, weight_VD, targets_N, other_ND, temperature, learns)
+
+
+class _Measures(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, hidden_ND, weight_VD, targets_N, other_ND, temperature, learns):
+        ctx.set_materialize_grads(False)                        # what no one asks for arrives as None
+        logp_N, entropy_N, kl_N = hidden_ND.new_empty(3, len(targets_N), dtype=_wide(weight_VD))
+        slope_ND = torch.empty_like(hidden_ND) if learns and other_ND is None else None
+        for rows in _chunks(hidden_ND, weight_VD):
+            logp_nV, p_nV = _distribution(hidden_ND[rows], weight_VD, temperature)
+            logp_N[rows] = logp_nV.gather(1, targets_N[rows, None]).squeeze(1)
+            entropy_N[rows] = -torch.linalg.vecdot(p_nV, logp_nV)
+            if other_ND is not None:
+                q_nV = _distribution(other_ND[rows], weight_VD, temperature)[0]
+                kl_N[rows] = torch.linalg.vecdot(p_nV, logp_nV.sub_(q_nV))
+            if slope_ND is not None:
+                slope_nV = p_nV.neg_().scatter_add_(1, targets_N[rows, None], torch.ones_like(p_nV[:, :1]))
+                slope_ND[rows] = _times_weight(slope_nV.div_(temperature), weight_VD).to(hidden_ND.dtype)
+        ctx.save_for_backward(hidden_ND, weight_VD, targets_N, other_ND, slope_ND)
+        ctx.temperature = temperature
+        return logp_N, entropy_N, kl_N
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, grad_logp_N, grad_entropy_N, grad_kl_N):
+        hidden_ND, weight_VD, targets_N, other_ND, slope_ND = ctx.saved_tensors
+        if slope_ND is not None and grad_logp_N is not None and grad_entropy_N is grad_kl_N is None:
+            return (slope_ND * grad_logp_N[:, None]).to(slope_ND.dtype), *[None] * 5
+        grad_hidden_ND = torch.zeros_like(hidden_ND) if ctx.needs_input_grad[0] else None
+        grad_weight_VD = torch.zeros_like(weight_VD) if ctx.needs_input_grad[1] else None
+        for rows in _chunks(hidden_ND, weight_VD):
+            logp_nV, p_nV = _distribution(hidden_ND[rows], weight_VD, ctx.temperature)
+            grad_nV = torch.zeros_like(p_nV)
+            if grad_entropy_N is not None:
+                grad_nV -= grad_entropy_N[rows, None] * (logp_nV - _mean(logp_nV, p_nV))
+            if grad_kl_N is not None:
+                q_nV = _distribution(other_ND[rows], weight_VD, ctx.temperature)[0]
+                grad_nV += grad_kl_N[rows, None] * (logp_nV - q_nV - _mean(logp_nV - q_nV, p_nV))
+            if grad_logp_N is not None:
+                grad_nV -= grad_logp_N[rows, None]
+            grad_nV *= p_nV
+            if grad_logp_N is not None:
+                grad_nV.scatter_add_(1, targets_N[rows, None], grad_logp_N[rows, None])
+            grad_nV.div_(ctx.temperature)
+            if grad_hidden_ND is not None:
+                grad_hidden_ND[rows] = _times_weight(grad_nV, weight_VD).to(hidden_ND.dtype)
+            if grad_weight_VD is not None:
+                _add_to_weight(grad_weight_VD, grad_nV, hidden_ND[rows])
+        return grad_hidden_ND, grad_weight_VD, *[None] * 4
+
+
+class _CrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, hidden_ND, weight_VD, targets_N, weight_N, learns):
+        loss = hidden_ND.new_zeros((), dtype=_wide(weight_VD))
+        ctx.grads = [torch.zeros_like(x) if learn else None
+                     for x, learn in zip((hidden_ND, weight_VD), learns)]
+        for rows in _chunks(hidden_ND, weight_VD):
+            logp_nV, p_nV = _distribution(hidden_ND[rows], weight_VD, 1.0)
+            weight_n1 = weight_N[rows, None].to(p_nV.dtype)
+            loss -= (logp_nV.gather(1, targets_N[rows, None]) * weight_n1).sum()
+            grad_nV = p_nV.mul_(weight_n1).scatter_add_(1, targets_N[rows, None], -weight_n1)
+            if learns[0]:
+                ctx.grads[0][rows] = _times_weight(grad_nV, weight_VD).to(hidden_ND.dtype)
+            if learns[1]:
+                _add_to_weight(ctx.grads[1], grad_nV, hidden_ND[rows])
+        return loss
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, grad):
+        return *(None if x is None else (x * grad).to(x.dtype) for x in ctx.grads), None, None, None
+
+
+def _chunks(hidden_ND, weight_VD):
+    size = max(1, CHUNK_BYTES[hidden_ND.device.type] // (4 * len(weight_VD)))
+    return [slice(start, start + size) for start in range(0, len(hidden_ND), size)]
+
+
+def _wide(weight_VD):
+    return torch.promote_types(weight_VD.dtype, torch.float32)
+
+
+def _distribution(hidden_nD, weight_VD, temperature):
+    """(log p, p) of a chunk: two matrices of its size, and never more than three."""
+    z_nV = logits(hidden_nD, weight_VD).div_(temperature)
+    logp_nV = z_nV.sub_(z_nV.logsumexp(-1, keepdim=True))
+    return logp_nV, logp_nV.exp()
+
+
+def _mean(x_nV, p_nV):
+    return torch.linalg.vecdot(p_nV, x_nV)[:, None]
 
 
 def logits(hidden_nD, weight_VD):
@@ -50,39 +161,26 @@ def logits(hidden_nD, weight_VD):
         return hidden_nD @ weight_VD.T
     if weight_VD.is_cuda:
         return torch.mm(hidden_nD, weight_VD.T, out_dtype=torch.float32)
-    wide_nD = hidden_nD.float()                                        # the CPU's product has no out_dtype
+    wide_nD = hidden_nD.float()                                 # the CPU's product has no out_dtype
     return torch.cat([wide_nD @ part.float().T for part in weight_VD.split(ROWS)], -1)
 
 
-class _TokenLogp(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, hidden_ND, weight_VD, targets_N, temperature):
-        ctx.save_for_backward(hidden_ND, weight_VD, targets_N)
-        ctx.temperature = temperature
-        logp, entropy = [], []
-        for rows in _chunks(len(targets_N), len(weight_VD)):
-            logp_nV = logits(hidden_ND[rows], weight_VD).div_(temperature).log_softmax(-1)
-            logp.append(logp_nV.gather(1, targets_N[rows, None]).squeeze(1))
-            entropy.append(-(logp_nV.exp() * logp_nV).sum(-1))
-        empty = hidden_ND.new_zeros(0, dtype=torch.promote_types(weight_VD.dtype, torch.float32))
-        return torch.cat([empty, *logp]), torch.cat([empty, *entropy])
+def _widens(weight_VD):
+    return weight_VD.dtype == torch.bfloat16 and not weight_VD.is_cuda and SLOW_BFLOAT16
 
-    @staticmethod
-    def backward(ctx, grad_logp_N, grad_entropy_N):
-        hidden_ND, weight_VD, targets_N = ctx.saved_tensors
-        needs_hidden, needs_weight = ctx.needs_input_grad[:2]
-        grad_hidden_ND = torch.zeros_like(hidden_ND) if needs_hidden else None
-        grad_weight_VD = torch.zeros_like(weight_VD) if needs_weight else None
-        for rows in _chunks(len(targets_N), len(weight_VD)):
-            logp_nV = logits(hidden_ND[rows], weight_VD).div_(ctx.temperature).log_softmax(-1)
-            p_nV = logp_nV.exp()
-            entropy_n1 = -(p_nV * logp_nV).sum(-1, keepdim=True)
-            grad_z_nV = -p_nV * (grad_logp_N[rows, None]
-                                 + grad_entropy_N[rows, None] * (logp_nV + entropy_n1))
-            grad_z_nV.scatter_add_(1, targets_N[rows, None], grad_logp_N[rows, None])
-            grad_z_nV = grad_z_nV.div_(ctx.temperature).to(weight_VD.dtype)
-            if needs_hidden:
-                grad_hidden_ND[rows] = grad_z_nV @ weight_VD
-            if needs_weight:
-                grad_weight_VD.addmm_(grad_z_nV.T, hidden_ND[rows].to(weight_VD.dtype))
-        return grad_hidden_ND, grad_weight_VD, None, None
+
+def _times_weight(grad_nV, weight_VD):
+    """Gradients of logits as gradients of hidden states."""
+    if not _widens(weight_VD):
+        return grad_nV.to(weight_VD.dtype) @ weight_VD
+    return sum(part_nv @ part_vD.float() for part_nv, part_vD in
+               zip(grad_nV.split(ROWS, 1), weight_VD.split(ROWS)))
+
+
+def _add_to_weight(sum_VD, grad_nV, hidden_nD):
+    """Add a chunk's gradient of W to the sum of those before it."""
+    if not _widens(sum_VD):
+        sum_VD.addmm_(grad_nV.to(sum_VD.dtype).T, hidden_nD.to(sum_VD.dtype))
+        return
+    for part_nv, part_vD in zip(grad_nV.split(ROWS, 1), sum_VD.split(ROWS)):
+        part_vD += part_nv.T @ hidden_nD.float()

@@ -25,6 +25,18 @@ FIELDS = ("sequences", "H", "G", "K", "window", "threads", "q_token", "q_head", 
           "v_token", "v_head", "k_row", "v_row")                # of cpu.cpp's Shape
 
 
+def _cpu_features():
+    """What /proc/cpuinfo says of the first processor's kind; elsewhere what Python knows of it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().partition("\n\n")[0].splitlines()
+    except OSError:
+        return platform.processor()
+    return "\n".join(line for line in lines if line.startswith(("flags", "model name", "Features")))
+
+
+CPU_FEATURES = _cpu_features()
+
+
 class Shape(ctypes.Structure):
     _fields_ = [(name, ctypes.c_int64) for name in FIELDS] + [("scale", ctypes.c_double)]
 
@@ -32,13 +44,8 @@ class Shape(ctypes.Structure):
 @functools.cache
 def library():
     """(the shared library, "") or (None, why there is none)."""
-    try:
-        features = Path("/proc/cpuinfo").read_text().partition("\n\n")[0]
-        features = "".join(line for line in features.splitlines() if line.startswith(("flags", "model name")))
-    except OSError:
-        features = platform.processor()
     compiler = os.environ.get("CXX", "g++")
-    key = "\n".join([SOURCE.read_text(), compiler, *FLAGS, platform.machine(), features]).encode()
+    key = "\n".join([SOURCE.read_text(), compiler, *FLAGS, platform.machine(), CPU_FEATURES]).encode()
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "clinicalgpt"
     built = cache / f"cpu-{hashlib.sha256(key).hexdigest()[:16]}.so"
     try:

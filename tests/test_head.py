@@ -1,4 +1,5 @@
-"""Log-probabilities and entropies, a chunk of tokens at a time: values and gradients against the formula."""
+"""Log-probabilities, entropies, KL and cross-entropy, a chunk of tokens at a time: values and gradients
+against the formula."""
 import math
 
 import pytest
@@ -6,7 +7,7 @@ import torch
 from torch.autograd import gradcheck
 
 from kernels import head
-from kernels.head import token_logp, token_logp_entropy, token_logp_reference
+from kernels.head import cross_entropy, token_kl, token_logp, token_logp_entropy, token_logp_reference
 from tests import reference
 from tests.reference import checked, close
 
@@ -45,12 +46,62 @@ def check_gradients(fn):
 
 @pytest.fixture(params=[1, 2, 3, N, 1000])
 def chunk_rows(request, monkeypatch):
-    monkeypatch.setattr(head, "CHUNK_BYTES", request.param * 4 * V)
+    monkeypatch.setitem(head.CHUNK_BYTES, "cpu", request.param * 4 * V)
 
 
 def test_chunks_change_nothing(chunk_rows):
     check_values(checked(token_logp_entropy))
     check_gradients(token_logp_entropy)
+
+
+def kl_reference(hidden_ND, weight_VD, other_ND, temperature):
+    logp_NV, logq_NV = ((x @ weight_VD.T / temperature).log_softmax(-1) for x in (hidden_ND, other_ND))
+    return (logp_NV.exp() * (logp_NV - logq_NV.detach())).sum(-1)
+
+
+def check_kl(fn):
+    results = []
+    for function in (fn, kl_reference):
+        hidden_ND, weight_VD, _ = inputs()
+        kl_N = function(hidden_ND, weight_VD, hidden_ND.roll(1, 0), 0.6)
+        gradients = torch.autograd.grad((torch.arange(1, N + 1) * kl_N).sum(), (hidden_ND, weight_VD))
+        results.append((kl_N, *gradients))
+    for ours, expected in zip(*results, strict=True):
+        close(ours, expected)
+
+
+def cross_entropy_reference(hidden_ND, weight_VD, targets_N, weight_N):
+    return -(weight_N * token_logp_reference(hidden_ND, weight_VD, targets_N)[0]).sum()
+
+
+def check_cross_entropy(fn):
+    weight_N = torch.arange(N) / 10                             # one token counts for nothing
+    for frozen in ((), (0,), (1,)):
+        results = []
+        for function in (fn, cross_entropy_reference):
+            tensors = [x.detach() if i in frozen else x for i, x in enumerate(inputs())]
+            loss = function(*tensors, weight_N)
+            results.append((loss, *torch.autograd.grad(3 * loss, [x for x in tensors if x.requires_grad])))
+        for ours, expected in zip(*results, strict=True):
+            close(ours, expected)
+    assert fn(*(x.detach() for x in inputs()), weight_N).requires_grad is False
+
+
+def test_kl_and_cross_entropy(chunk_rows):
+    check_kl(token_kl)
+    check_cross_entropy(cross_entropy)
+    hidden_ND, weight_VD, _ = inputs()
+    close(token_kl(hidden_ND, weight_VD, hidden_ND), torch.zeros(N))
+    for buggy in (lambda h, w, other, tau: token_kl(h, w, other),
+                  lambda h, w, other, tau: kl_reference(other, w, h, tau),
+                  lambda h, w, other, tau: token_kl(h, w.detach(), other, tau) + 0 * w.sum()):
+        with pytest.raises(AssertionError):
+            check_kl(buggy)
+    for buggy in (lambda h, w, y, weight: cross_entropy(h, w, y, weight.roll(1)),
+                  lambda h, w, y, weight: cross_entropy(h, w, y, weight).detach() + 0 * (h.sum() + w.sum()),
+                  lambda h, w, y, weight: cross_entropy(h, w.detach(), y, weight) + 0 * w.sum()):
+        with pytest.raises(AssertionError):
+            check_cross_entropy(buggy)
 
 
 def test_reference():
@@ -59,10 +110,47 @@ def test_reference():
 
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
 def test_gradient(monkeypatch, temperature):
-    monkeypatch.setattr(head, "CHUNK_BYTES", 2 * 4 * V)
+    monkeypatch.setitem(head.CHUNK_BYTES, "cpu", 2 * 4 * V)
     hidden_ND, weight_VD, targets_N = inputs()
     assert gradcheck(lambda h, w: token_logp_entropy(h, w, targets_N, temperature), (hidden_ND, weight_VD))
     assert gradcheck(lambda h, w: token_logp(h, w, targets_N, temperature), (hidden_ND, weight_VD))
+    weight_N, other_ND, frozen_VD = torch.arange(N).double(), hidden_ND.detach().roll(1, 0), weight_VD.detach()
+    assert gradcheck(lambda h: token_logp_entropy(h, frozen_VD, targets_N, temperature), (hidden_ND,))
+    assert gradcheck(lambda h: token_kl(h, frozen_VD, other_ND, temperature), (hidden_ND,))
+    assert gradcheck(lambda h, w: cross_entropy(h, w, targets_N, weight_N), (hidden_ND, weight_VD))
+
+
+def test_backward_makes_no_logits_again(monkeypatch):
+    """Under a frozen unembedding; a trained one and the entropy need them once more, cross-entropy never."""
+    made = []
+    monkeypatch.setattr(head, "logits", lambda *args, do=head.logits: made.append(1) or do(*args))
+    hidden_ND, weight_VD, targets_N = inputs()
+    for loss, count in ((lambda: token_logp(hidden_ND, weight_VD.detach(), targets_N).sum(), 1),
+                        (lambda: cross_entropy(hidden_ND, weight_VD, targets_N, torch.ones(N)), 1),
+                        (lambda: token_logp(hidden_ND, weight_VD, targets_N).sum(), 2),
+                        (lambda: token_logp_entropy(hidden_ND, weight_VD.detach(), targets_N)[1].sum(), 2)):
+        made.clear()
+        loss().backward()
+        assert len(made) == count
+
+
+def test_bfloat16_by_either_product(monkeypatch):
+    """Of bfloat16 itself, and widened a slice at a time where a CPU is slow at it."""
+    monkeypatch.setattr(head, "ROWS", 4)
+    expected = [x.grad for x in scored(*inputs())]
+    for slow in (True, False):
+        monkeypatch.setattr(head, "SLOW_BFLOAT16", slow)
+        hidden_ND, weight_VD, targets_N = inputs()
+        half = [x.detach().bfloat16().requires_grad_() for x in (hidden_ND, weight_VD)]
+        for ours, exact in zip(scored(*half, targets_N), expected, strict=True):
+            assert ours.grad.dtype == torch.bfloat16 and (ours.grad - exact).norm() < 0.01 * exact.norm()
+
+
+def scored(hidden_ND, weight_VD, targets_N):
+    token_logp(hidden_ND, weight_VD.detach(), targets_N).sum().backward()       # forward's gradient of h,
+    cross_entropy(hidden_ND, weight_VD, targets_N, torch.ones(N)).backward()    # and of W
+    token_logp(hidden_ND, weight_VD, targets_N, 0.7).sum().backward()           # backward's
+    return hidden_ND, weight_VD
 
 
 def test_frozen_weights_get_no_gradient():
