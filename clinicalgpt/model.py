@@ -133,7 +133,7 @@ class KVCache:
     one tensor (layers, 2, B, G, T, K), written in place."""
 
     def __init__(self, capacity):
-        self.capacity, self.kv, self.length_B = capacity, None, None
+        self.capacity, self.kv, self.length_B, self.longest = capacity, None, None, 0
 
     def attend(self, layer, layers, lengths, q_NHK, k_NGK, v_NGK, slopes_H, window):
         """The first call of a layer takes whole prompts; later ones take one token a row."""
@@ -141,7 +141,7 @@ class KVCache:
             row_B = torch.arange(len(lengths), device=q_NHK.device)
             self.kv[layer][:, row_B, :, self.length_B] = torch.stack([k_NGK, v_NGK]).transpose(0, 1)
             length_B = self.length_B + 1
-            used = slice(int(length_B.max()))
+            used = slice(self.longest + 1)
             return attention_decode(q_NHK, self.kv[layer, 0][:, :, used], self.kv[layer, 1][:, :, used],
                                     length_B, slopes_H, window)
         if self.kv is None:
@@ -155,10 +155,12 @@ class KVCache:
         """After all layers of a step: these many tokens of each row are now in the cache."""
         added_B = torch.as_tensor(lengths, device=self.kv.device)
         self.length_B = added_B if self.length_B is None else self.length_B + added_B
+        self.longest += max(lengths)
 
     def keep(self, rows):
         """Go on with these rows only."""
         self.kv, self.length_B = self.kv[:, :, rows], self.length_B[rows]
+        self.longest = max(self.length_B.tolist(), default=0)
 
 
 def positions(lengths, cache, device):

@@ -114,7 +114,7 @@ def test_gradient(monkeypatch, temperature):
     hidden_ND, weight_VD, targets_N = inputs()
     assert gradcheck(lambda h, w: token_logp_entropy(h, w, targets_N, temperature), (hidden_ND, weight_VD))
     assert gradcheck(lambda h, w: token_logp(h, w, targets_N, temperature), (hidden_ND, weight_VD))
-    weight_N, other_ND, frozen_VD = torch.arange(N).double(), hidden_ND.detach().roll(1, 0), weight_VD.detach()
+    weight_N, frozen_VD, other_ND = torch.arange(N).double(), weight_VD.detach(), hidden_ND.detach().flip(0)
     assert gradcheck(lambda h: token_logp_entropy(h, frozen_VD, targets_N, temperature), (hidden_ND,))
     assert gradcheck(lambda h: token_kl(h, frozen_VD, other_ND, temperature), (hidden_ND,))
     assert gradcheck(lambda h, w: cross_entropy(h, w, targets_N, weight_N), (hidden_ND, weight_VD))

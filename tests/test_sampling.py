@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from clinicalgpt.dataset import Example, pack
-from clinicalgpt.generate import generate, sample
+from clinicalgpt.generate import LIKELIEST, PATIENCE, generate, sample
 from clinicalgpt.model import KVCache
 from tests.reference import close, model_logits, random_ids, softmax, tiny_model
 
@@ -71,6 +71,20 @@ def test_sample_at_the_ends():
     assert sample(torch.tensor([[-math.inf, 1.0]]), torch.zeros(1), 1.0).tolist() == [1]
 
 
+@pytest.mark.parametrize("likeliest", [1, 3, 40])
+def test_the_likeliest_are_enough(monkeypatch, likeliest):
+    """However few are looked at first, and however flat the distribution, tokens are those of a full sort."""
+    generator = torch.Generator().manual_seed(0)
+    logits_BV = torch.randn(500, 1000, generator=generator) * torch.linspace(0, 9, 500)[:, None]
+    uniform_B = torch.rand(500, generator=generator)
+    for top_p in (0.2, 0.9, 0.999):
+        tokens = []
+        for first in (1000, likeliest):
+            monkeypatch.setattr("clinicalgpt.generate.LIKELIEST", first)
+            tokens.append(sample(logits_BV, uniform_B, 1.0, top_p))
+        assert torch.equal(*tokens) and LIKELIEST < 1000
+
+
 def test_generated_tokens_have_the_models_distribution(model):
     """The first two tokens of 4,000 answers; the second from the distribution that follows the first."""
     prompt = random_ids(5)[0]
@@ -113,6 +127,14 @@ def test_rows_are_independent(model):
                   lambda model, prompts, eos_id=None: sampled(model, prompts, None)):
         with pytest.raises(AssertionError):
             check_rows(buggy, model)
+
+
+def test_patience_changes_nothing(model, monkeypatch):
+    """A device that is asked every 16 steps who has finished gives the same answers."""
+    prompts = random_ids(4, 1, 9, 3, 7)
+    expected = sampled(model, prompts, EOS)
+    monkeypatch.setitem(PATIENCE, "cpu", 16)
+    assert sampled(model, prompts, EOS) == expected
 
 
 def test_seed(model):
