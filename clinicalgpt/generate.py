@@ -86,7 +86,7 @@ def sample(logits_BV, uniform_B, temperature, top_p=1.0, top_k=0):
 
 
 def _likeliest(p_BV, top_p):
-    """The likeliest tokens of every row, enough of them to hold a mass of top_p: (p, which), likeliest first."""
+    """Of each row the likeliest tokens, enough to hold a mass of top_p: (p, which), likeliest first."""
     count = LIKELIEST
     while True:
         best_Bn, order_Bn = p_BV.topk(min(count, p_BV.shape[1]))
