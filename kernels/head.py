@@ -20,7 +20,7 @@ import torch
 from kernels.native import CPU_FEATURES
 
 CHUNK_BYTES = {"cpu": 2**27, "cuda": 2**30}                     # of float32 logits: what one chunk may hold
-ROWS = 2**13                                                    # of a bfloat16 matrix that the CPU widens
+ROWS = 2**12                                                    # of W that the CPU takes at a time
 SLOW_BFLOAT16 = "avx512_bf16" not in CPU_FEATURES               # its products take 3 to 300 times float32's
 
 
@@ -68,16 +68,17 @@ class _Measures(torch.autograd.Function):
         ctx.set_materialize_grads(False)                        # what no one asks for arrives as None
         logp_N, entropy_N, kl_N = hidden_ND.new_empty(3, len(targets_N), dtype=_wide(weight_VD))
         slope_ND = torch.empty_like(hidden_ND) if learns and other_ND is None else None
-        for rows in _chunks(hidden_ND, weight_VD):
-            logp_nV, p_nV = _distribution(hidden_ND[rows], weight_VD, temperature)
+        for rows, room in _chunks(hidden_ND, weight_VD, 2 if other_ND is None else 3):
+            if other_ND is not None:                            # p's place is free until p is made
+                q_nV, _ = _distribution(other_ND[rows], weight_VD, temperature, room[2], room[1])
+            logp_nV, p_nV = _distribution(hidden_ND[rows], weight_VD, temperature, *room[:2])
             logp_N[rows] = logp_nV.gather(1, targets_N[rows, None]).squeeze(1)
-            entropy_N[rows] = -torch.linalg.vecdot(p_nV, logp_nV)
+            entropy_N[rows] = -_mean(logp_nV, p_nV).squeeze(1)
             if other_ND is not None:
-                q_nV = _distribution(other_ND[rows], weight_VD, temperature)[0]
-                kl_N[rows] = torch.linalg.vecdot(p_nV, logp_nV.sub_(q_nV))
+                kl_N[rows] = _mean(logp_nV.sub_(q_nV), p_nV).squeeze(1)
             if slope_ND is not None:
                 slope_nV = p_nV.neg_().scatter_add_(1, targets_N[rows, None], torch.ones_like(p_nV[:, :1]))
-                slope_ND[rows] = _times_weight(slope_nV.div_(temperature), weight_VD).to(hidden_ND.dtype)
+                slope_ND[rows] = _times_weight(slope_nV, weight_VD).div_(temperature).to(hidden_ND.dtype)
         ctx.save_for_backward(hidden_ND, weight_VD, targets_N, other_ND, slope_ND)
         ctx.temperature = temperature
         return logp_N, entropy_N, kl_N
@@ -90,13 +91,13 @@ class _Measures(torch.autograd.Function):
             return (slope_ND * grad_logp_N[:, None]).to(slope_ND.dtype), *[None] * 5
         grad_hidden_ND = torch.zeros_like(hidden_ND) if ctx.needs_input_grad[0] else None
         grad_weight_VD = torch.zeros_like(weight_VD) if ctx.needs_input_grad[1] else None
-        for rows in _chunks(hidden_ND, weight_VD):
-            logp_nV, p_nV = _distribution(hidden_ND[rows], weight_VD, ctx.temperature)
-            grad_nV = torch.zeros_like(p_nV)
+        for rows, room in _chunks(hidden_ND, weight_VD, 4):
+            logp_nV, p_nV = _distribution(hidden_ND[rows], weight_VD, ctx.temperature, *room[:2])
+            grad_nV = room[2].zero_()
             if grad_entropy_N is not None:
                 grad_nV -= grad_entropy_N[rows, None] * (logp_nV - _mean(logp_nV, p_nV))
             if grad_kl_N is not None:
-                q_nV = _distribution(other_ND[rows], weight_VD, ctx.temperature)[0]
+                q_nV = logits(other_ND[rows], weight_VD, room[3]).div_(ctx.temperature).log_softmax(-1)
                 grad_nV += grad_kl_N[rows, None] * (logp_nV - q_nV - _mean(logp_nV - q_nV, p_nV))
             if grad_logp_N is not None:
                 grad_nV -= grad_logp_N[rows, None]
@@ -117,8 +118,8 @@ class _CrossEntropy(torch.autograd.Function):
         loss = hidden_ND.new_zeros((), dtype=_wide(weight_VD))
         ctx.grads = [torch.zeros_like(x) if learn else None
                      for x, learn in zip((hidden_ND, weight_VD), learns)]
-        for rows in _chunks(hidden_ND, weight_VD):
-            logp_nV, p_nV = _distribution(hidden_ND[rows], weight_VD, 1.0)
+        for rows, room in _chunks(hidden_ND, weight_VD, 2):
+            logp_nV, p_nV = _distribution(hidden_ND[rows], weight_VD, 1.0, *room)
             weight_n1 = weight_N[rows, None].to(p_nV.dtype)
             loss -= (logp_nV.gather(1, targets_N[rows, None]) * weight_n1).sum()
             grad_nV = p_nV.mul_(weight_n1).scatter_add_(1, targets_N[rows, None], -weight_n1)
@@ -134,35 +135,46 @@ class _CrossEntropy(torch.autograd.Function):
         return *(None if x is None else (x * grad).to(x.dtype) for x in ctx.grads), None, None, None
 
 
-def _chunks(hidden_ND, weight_VD):
-    size = max(1, CHUNK_BYTES[hidden_ND.device.type] // (4 * len(weight_VD)))
-    return [slice(start, start + size) for start in range(0, len(hidden_ND), size)]
+def _chunks(hidden_ND, weight_VD, matrices):
+    """(rows, room for so many (n, V) matrices) of chunks as even as can be; the room is one for all."""
+    N, V = len(hidden_ND), len(weight_VD)
+    count = -(-N // max(1, CHUNK_BYTES[hidden_ND.device.type] // (4 * V)))
+    size = -(-N // count) if count else 0
+    room = hidden_ND.new_empty(matrices, size, V, dtype=_wide(weight_VD))
+    for start in range(0, N, size or 1):
+        rows = slice(start, min(start + size, N))
+        yield rows, room[:, :rows.stop - start]
 
 
 def _wide(weight_VD):
     return torch.promote_types(weight_VD.dtype, torch.float32)
 
 
-def _distribution(hidden_nD, weight_VD, temperature):
-    """(log p, p) of a chunk: two matrices of its size, and never more than three."""
-    z_nV = logits(hidden_nD, weight_VD).div_(temperature)
-    logp_nV = z_nV.sub_(z_nV.logsumexp(-1, keepdim=True))
-    return logp_nV, logp_nV.exp()
+def _distribution(hidden_nD, weight_VD, temperature, z_nV, p_nV):
+    """(log p, p) of a chunk, in the room given."""
+    z_nV = logits(hidden_nD, weight_VD, z_nV).div_(temperature)
+    z_nV.sub_(z_nV.amax(-1, keepdim=True))
+    total_n1 = torch.exp(z_nV, out=p_nV).sum(-1, keepdim=True)
+    return z_nV.sub_(total_n1.log()), p_nV.div_(total_n1)
 
 
 def _mean(x_nV, p_nV):
-    return torch.linalg.vecdot(p_nV, x_nV)[:, None]
+    return torch.bmm(p_nV[:, None], x_nV[:, :, None])[:, 0]
 
 
-def logits(hidden_nD, weight_VD):
-    """W h in at least float32, out of the product itself: bfloat16 would round a logit of 20 to eighths."""
+def logits(hidden_nD, weight_VD, out=None):
+    """W h in at least float32, out of the product itself: bfloat16 would round a logit of 20 to eighths.  Not
+    to be differentiated."""
     hidden_nD = hidden_nD.to(weight_VD.dtype)
-    if weight_VD.dtype != torch.bfloat16:
-        return hidden_nD @ weight_VD.T
     if weight_VD.is_cuda:
-        return torch.mm(hidden_nD, weight_VD.T, out_dtype=torch.float32)
-    wide_nD = hidden_nD.float()                                 # the CPU's product has no out_dtype
-    return torch.cat([wide_nD @ part.float().T for part in weight_VD.split(ROWS)], -1)
+        wide = {"out_dtype": torch.float32} if weight_VD.dtype in (torch.bfloat16, torch.float16) else {}
+        return torch.mm(hidden_nD, weight_VD.T, **wide)
+    if out is None:
+        out = hidden_nD.new_empty(len(hidden_nD), len(weight_VD), dtype=_wide(weight_VD))
+    wide_nD = hidden_nD.to(out.dtype)                           # the CPU's product has no out_dtype
+    for part_vD, out_nv in zip(weight_VD.detach().split(ROWS), out.split(ROWS, 1)):
+        torch.mm(wide_nD, part_vD.to(out.dtype).T, out=out_nv)
+    return out
 
 
 def _widens(weight_VD):
