@@ -56,7 +56,8 @@ def main(dtype):
              f"{(gradients[name] - exact).norm() / exact.norm():.0e}"] for name in ways]
     limit = 2 * len(scored_M) * V * D / pace()
     what = f"{str(dtype).removeprefix('torch.')}, {len(scored_M)} of {N} scored"
-    table([what, "s", "MiB", "ours is", "in memory", "gradient differs by"], [*rows, ["limit", f"{limit:.2f}", "", "", "", ""]])
+    rows.append(["limit", f"{limit:.2f}", "", "", "", ""])
+    table([what, "s", "MiB", "ours is", "in memory", "gradient differs by"], rows)
 
 
 if __name__ == "__main__":

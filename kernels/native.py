@@ -94,7 +94,7 @@ class _Attention(torch.autograd.Function):
         q, k, v = _dense_heads(q_NHK, k_NGK, v_NGK)
         N, H, K = q.shape
         starts, slopes = _starts(tuple(lengths)), _slopes(slopes_H, q.dtype)
-        if int(starts[-1]) != N or k.shape != v.shape or k.shape[0] != N or H % k.shape[1]:
+        if {len(k), int(starts[-1])} != {N} or k.shape != v.shape or H % k.shape[1] or v.dtype != q.dtype:
             raise ValueError(f"queries {tuple(q.shape)}, keys {tuple(k.shape)}, values {tuple(v.shape)} and "
                              f"{int(starts[-1])} tokens do not fit together")
         out = q.new_empty(N, H, K)

@@ -207,7 +207,8 @@ def test_the_number_of_threads_changes_no_bit():
 
 def test_native_refuses_what_does_not_fit():
     q, k, v, lengths, *_ = inputs([3, 4], 4, 2, False)
-    for bad in ((q, k, v, [3, 5]), (q, k[1:], v, lengths), (q[:, :3], k, v, lengths)):
+    for bad in ((q, k, v, [3, 5]), (q, k[1:], v, lengths), (q[:, :3], k, v, lengths),
+                (q, k, v.float(), lengths)):
         with pytest.raises(ValueError, match="do not fit together"):
             attention_native(*bad)
 
