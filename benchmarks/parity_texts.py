@@ -81,7 +81,7 @@ def trained(folder, lines):
 def embedded(folder, lines):
     """The embedded base's kind of SentencePiece model, and the tokenizer.json that it is served with.  (Their
     Unigram makes </s> out of text, so texts with it are cut there.)"""
-    train_sentencepiece(lines, folder, 4000, ["User:", "Assistant:", "发热"])
+    train_sentencepiece(lines, folder, 8000, ["User:", "Assistant:", "发热"])
     ours, theirs = load_tokenizer(folder), AutoTokenizer.from_pretrained(folder)
     yield ("SentencePiece trained here, as tokenizer.json", ours, lambda text: [
         token for i, part in enumerate(text.split("</s>")) for token in
