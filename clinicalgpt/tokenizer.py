@@ -286,7 +286,8 @@ def _contents(value):
 
 def train_sentencepiece(texts, folder, vocabulary, whole=()):
     """Train a unigram SentencePiece model on lines of text and write it into `folder`: tokenizer.model, and
-    the tokenizer.json by which transformers has the same (but where strings of `whole` overlap in a text).
+    the tokenizer.json by which transformers has the same (but where strings of `whole` overlap in a text, or
+    two ways to write it are equally likely).
     No text normalisation, newlines kept, bytes for what is unknown, so that every string survives encode and
     decode.  The strings in `whole` are never cut.  Raises ValueError if the vocabulary has no room for the
     characters."""
