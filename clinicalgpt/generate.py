@@ -4,11 +4,11 @@ Sampling from the model, many prompts at a time.  (Not here: the KV cache, see m
     p = softmax(logits / temperature), cut to the top_k likeliest
         and then to the smallest set of mass >= top_p (Holtzman 2020)
 
-Prompts are read once, end to end; then every row grows by one token a step.  When half the rows
-have finished the cache keeps the others only.  Row b draws from its own stream of uniform numbers,
-made from (seed, b) before the first step, so a row's answer depends neither on its neighbours nor
-on when they finish.  Temperature 0 is greedy.  A vocabulary of 250,000 is never sorted: the likeliest
-few hundred nearly always hold the mass asked for, and more are taken where they do not.
+Prompts are read once, end to end; then every row grows by one token a step.  When half the rows have finished
+the cache keeps the others only.  Row b draws from its own row of uniform numbers, made from (seed, b,
+max_new_tokens) before the first step, so a row's answer depends neither on its neighbours nor on when they
+finish.  Temperature 0 is greedy.  A vocabulary of 250,000 is never sorted: the likeliest few hundred nearly
+always hold the mass asked for, and more are taken where they do not.
 """
 
 import torch
@@ -17,7 +17,7 @@ from clinicalgpt.model import KVCache
 from kernels.head import logits
 
 LIKELIEST = 512                                                 # of the vocabulary, looked at first for top_p
-PATIENCE = {"cpu": 1, "cuda": 16}                               # steps between questions to the device
+PATIENCE = {"cpu": 1, "cuda": 16}                               # steps between asking who has finished
 
 
 @torch.no_grad()

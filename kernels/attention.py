@@ -199,7 +199,9 @@ def backend(device_type):
     if FORCED and FORCED not in BACKENDS:
         raise ValueError(f"CLINICALGPT_ATTENTION is {FORCED!r}; it may be {', '.join(BACKENDS)}")
     _, missing = native.library() if device_type == "cpu" and FORCED in ("", "native") else (None, "")
-    chosen = FORCED or ("native" if device_type == "cpu" and not missing else "pytorch")
+    chosen = FORCED or "native"
+    if device_type != "cpu" and chosen == "native":
+        chosen = "pytorch"
     if missing:
         LOG.warning("attention: %s; PyTorch's kernels are used, which are slower", missing)
         chosen = "pytorch"

@@ -14,7 +14,7 @@
 // Memory holds float32 or bfloat16 (or float64, for gradient checks); arithmetic is float32 (float64) throughout.
 //
 // Sequences lie end to end and are tasks of their own, as are heads: no result depends on a neighbour or on the number of
-// threads.  Letters: T tokens of a sequence, H query heads, G key heads, K head size (a multiple of LANES), B rows.
+// threads.  Letters: T tokens of a sequence, H query heads, G key heads, K head size (of whole pairs of vectors), B rows.
 
 #include <cmath>
 #include <cstdint>
@@ -28,6 +28,8 @@ constexpr int BYTES = 32, ROWS = 6;
 #endif
 constexpr int BLOCK = 96;                       // queries, and keys, of a tile: a multiple of ROWS and of two vectors
 
+static_assert(BLOCK % ROWS == 0 && BLOCK % (2 * BYTES / sizeof(float)) == 0, "tiles are of whole products");
+
 struct bfloat16 { uint16_t bits; };
 
 // ---- vectors -------------------------------------------------------------------------------------------------------
@@ -36,6 +38,7 @@ template <typename Real> struct Vectors {
     typedef Real vec __attribute__((vector_size(BYTES), aligned(sizeof(Real)), may_alias));
     static constexpr int LANES = BYTES / sizeof(Real);
 };
+template <> struct Vectors<bfloat16> {};         // no arithmetic: numbers are widened as they are loaded
 template <typename Real> using Vec = typename Vectors<Real>::vec;
 template <typename Real> constexpr int lanes = Vectors<Real>::LANES;
 typedef uint16_t halves __attribute__((vector_size(BYTES / 2), aligned(2), may_alias));
@@ -313,8 +316,8 @@ void backward(const Shape &s, const int32_t *starts, const T *q, const T *k, con
 
 // ---- decoding ------------------------------------------------------------------------------------------------------
 
-// One query a row and head, q and out dense (B, H, K), against the first lengths[b] keys of that row's cache.  Here the
-// cache is read once and nothing is reused, so memory sets the pace: all heads of a group take a key while it is at hand.
+// One query a row and head, q and out dense (B, H, K), against the first lengths[b] keys of that row's cache.  The cache is
+// read once; all heads of a group take a key while it is at hand.
 template <typename T, typename Real>
 void decode(const Shape &s, const int64_t *lengths, const T *q, const T *k, const T *v, const Real *slopes, T *out) {
     const int K = s.K, W = lanes<Real>, group = s.H / s.G;

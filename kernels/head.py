@@ -19,7 +19,7 @@ import torch
 
 from kernels.native import CPU_FEATURES
 
-CHUNK_BYTES = {"cpu": 2**27, "cuda": 2**30}                     # of float32 logits: what one chunk may hold
+CHUNK_BYTES = {"cpu": 2**27, "cuda": 2**30}                     # of float32 logits of a chunk; two are held
 ROWS = 2**12                                                    # of W that the CPU takes at a time
 SLOW_BFLOAT16 = "avx512_bf16" not in CPU_FEATURES               # its products take 3 to 300 times float32's
 
@@ -66,7 +66,8 @@ class _Measures(torch.autograd.Function):
     @staticmethod
     def forward(ctx, hidden_ND, weight_VD, targets_N, other_ND, temperature, learns):
         ctx.set_materialize_grads(False)                        # what no one asks for arrives as None
-        logp_N, entropy_N, kl_N = hidden_ND.new_empty(3, len(targets_N), dtype=_wide(weight_VD))
+        logp_N, entropy_N, kl_N = (hidden_ND.new_empty(len(targets_N), dtype=_wide(weight_VD))
+                                   for _ in range(3))
         slope_ND = torch.empty_like(hidden_ND) if learns and other_ND is None else None
         for rows, room in _chunks(hidden_ND, weight_VD, 2 if other_ND is None else 3):
             if other_ND is not None:                            # p's place is free until p is made
@@ -116,23 +117,24 @@ class _CrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx, hidden_ND, weight_VD, targets_N, weight_N, learns):
         loss = hidden_ND.new_zeros((), dtype=_wide(weight_VD))
-        ctx.grads = [torch.zeros_like(x) if learn else None
-                     for x, learn in zip((hidden_ND, weight_VD), learns)]
+        grads = [torch.zeros_like(x) if learn else None
+                 for x, learn in zip((hidden_ND, weight_VD), learns)]
         for rows, room in _chunks(hidden_ND, weight_VD, 2):
             logp_nV, p_nV = _distribution(hidden_ND[rows], weight_VD, 1.0, *room)
             weight_n1 = weight_N[rows, None].to(p_nV.dtype)
             loss -= (logp_nV.gather(1, targets_N[rows, None]) * weight_n1).sum()
             grad_nV = p_nV.mul_(weight_n1).scatter_add_(1, targets_N[rows, None], -weight_n1)
             if learns[0]:
-                ctx.grads[0][rows] = _times_weight(grad_nV, weight_VD).to(hidden_ND.dtype)
+                grads[0][rows] = _times_weight(grad_nV, weight_VD).to(hidden_ND.dtype)
             if learns[1]:
-                _add_to_weight(ctx.grads[1], grad_nV, hidden_ND[rows])
+                _add_to_weight(grads[1], grad_nV, hidden_ND[rows])
+        ctx.save_for_backward(*grads)
         return loss
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, grad):
-        return *(None if x is None else (x * grad).to(x.dtype) for x in ctx.grads), None, None, None
+        return *(None if x is None else (x * grad).to(x.dtype) for x in ctx.saved_tensors), None, None, None
 
 
 def _chunks(hidden_ND, weight_VD, matrices):
@@ -163,12 +165,13 @@ def _mean(x_nV, p_nV):
 
 
 def logits(hidden_nD, weight_VD, out=None):
-    """W h in at least float32, out of the product itself: bfloat16 would round a logit of 20 to eighths.  Not
-    to be differentiated."""
+    """W h in at least float32, out of the product itself, autocast or not: bfloat16 would round a logit of 20
+    to eighths.  Not to be differentiated.  On CUDA a new matrix, elsewhere in `out` if given."""
     hidden_nD = hidden_nD.to(weight_VD.dtype)
     if weight_VD.is_cuda:
         wide = {"out_dtype": torch.float32} if weight_VD.dtype in (torch.bfloat16, torch.float16) else {}
-        return torch.mm(hidden_nD, weight_VD.T, **wide)
+        with torch.autocast("cuda", enabled=False):
+            return torch.mm(hidden_nD, weight_VD.T, **wide)
     if out is None:
         out = hidden_nD.new_empty(len(hidden_nD), len(weight_VD), dtype=_wide(weight_VD))
     wide_nD = hidden_nD.to(out.dtype)                           # the CPU's product has no out_dtype

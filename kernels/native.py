@@ -3,7 +3,7 @@ The hand-written kernels of cpu.cpp as PyTorch functions, built when first neede
 (Not here: the kernels; the choice between them and PyTorch's own, see attention.py.)
 
 A C++ compiler makes one shared library in two seconds or so; it is kept in the user's cache folder, under a
-name made of source, flags and the CPU's features, so another machine or version never loads it by mistake.
+name made of source, flags and the CPU's features, so that no other CPU and no other source loads it.
 It has a plain C interface and is called through ctypes: neither PyTorch's headers nor Python's are needed.
 """
 
@@ -12,7 +12,9 @@ import functools
 import hashlib
 import os
 import platform
+import shlex
 import subprocess
+import tempfile
 from pathlib import Path
 
 import torch
@@ -49,11 +51,16 @@ def library():
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "clinicalgpt"
     built = cache / f"cpu-{hashlib.sha256(key).hexdigest()[:16]}.so"
     try:
-        if not built.is_file():
-            cache.mkdir(parents=True, exist_ok=True)
-            aside = built.with_suffix(f".{os.getpid()}.tmp")
-            subprocess.run([compiler, *FLAGS, str(SOURCE), "-o", str(aside)], check=True, capture_output=True,
-                           text=True, timeout=120)
+        if built.is_file():
+            try:
+                return ctypes.CDLL(str(built)), ""
+            except OSError:                                     # another system's, in a home they share
+                built.unlink()
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache) as folder:  # whoever builds at the same time has another
+            aside = Path(folder) / "cpu.so"
+            subprocess.run([*shlex.split(compiler), *FLAGS, str(SOURCE), "-o", str(aside)], check=True,
+                           capture_output=True, text=True, timeout=120)
             os.replace(aside, built)
         return ctypes.CDLL(str(built)), ""
     except FileNotFoundError:
@@ -65,8 +72,17 @@ def library():
 
 
 def takes(q, k):
-    """Whether the kernels take queries and keys of this kind.  (A head is read in whole vectors.)"""
+    """Whether the kernels take queries and keys of this kind.  (Products are made two vectors of a head at a
+    time, which are 32 numbers at most.)"""
     return q.device.type == "cpu" and q.dtype in DTYPES and q.dtype == k.dtype and q.shape[-1] % 32 == 0
+
+
+def _check(q, k, v, heads_of_keys, fits):
+    """ValueError if the kernels would read what is not there."""
+    if not (fits and takes(q, k) and k.shape == v.shape and v.dtype == k.dtype and v.device == k.device
+            and k.shape[-1] == q.shape[-1] and q.shape[1] % heads_of_keys == 0):
+        raise ValueError(f"queries {tuple(q.shape)} {q.dtype}, keys {tuple(k.shape)} {k.dtype}, values "
+                         f"{tuple(v.shape)} {v.dtype} and the lengths do not fit together")
 
 
 def _call(name, shape, dtype, *arguments):
@@ -94,9 +110,7 @@ class _Attention(torch.autograd.Function):
         q, k, v = _dense_heads(q_NHK, k_NGK, v_NGK)
         N, H, K = q.shape
         starts, slopes = _starts(tuple(lengths)), _slopes(slopes_H, q.dtype)
-        if {len(k), int(starts[-1])} != {N} or k.shape != v.shape or H % k.shape[1] or v.dtype != q.dtype:
-            raise ValueError(f"queries {tuple(q.shape)}, keys {tuple(k.shape)}, values {tuple(v.shape)} and "
-                             f"{int(starts[-1])} tokens do not fit together")
+        _check(q, k, v, k.shape[1], len(k) == N == int(starts[-1]))
         out = q.new_empty(N, H, K)
         lse_NH = q.new_empty(N, H, dtype=torch.promote_types(q.dtype, torch.float32))
         shape = Shape(len(lengths), H, k.shape[1], K, window, torch.get_num_threads(), *q.stride()[:2],
@@ -126,6 +140,8 @@ def decode_native(q_BHK, k_BGTK, v_BGTK, length_B, slopes_H=None, window=0):
     (B, H, K), G = q_BHK.shape, k_BGTK.shape[1]
     q, (k, v) = q_BHK.contiguous(), _dense_heads(k_BGTK, v_BGTK)
     out, lengths = torch.empty_like(q), length_B.to(torch.int64).contiguous()
+    _check(q, k, v, G, len(k) == len(lengths) == B
+           and 0 < int(lengths.min()) <= int(lengths.max()) <= k.shape[2])
     shape = Shape(B, H, G, K, window, torch.get_num_threads(), scale=K**-0.5)
     shape.k_row, shape.k_head, shape.k_token = k.stride()[:3]
     shape.v_row, shape.v_head, shape.v_token = v.stride()[:3]

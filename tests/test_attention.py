@@ -211,9 +211,16 @@ def test_the_number_of_threads_changes_no_bit():
 def test_native_refuses_what_does_not_fit():
     q, k, v, lengths, *_ = inputs([3, 4], 4, 2, False)
     for bad in ((q, k, v, [3, 5]), (q, k[1:], v, lengths), (q[:, :3], k, v, lengths),
-                (q, k, v.float(), lengths)):
+                (q, k, v.float(), lengths),
+                (q, k.float(), v, lengths), (q, k.repeat(1, 1, 2), v.repeat(1, 1, 2), lengths),
+                (q[..., :24], k[..., :24], v[..., :24], lengths)):
         with pytest.raises(ValueError, match="do not fit together"):
             attention_native(*bad)
+    cache, length_B = torch.zeros(2, 2, 5, 32, dtype=torch.float64), torch.tensor([5, 2])
+    misfits = (2, cache.float(), length_B), (2, cache, length_B + 1), (3, cache, length_B)
+    for rows, values, lengths_B in misfits:
+        with pytest.raises(ValueError, match="do not fit together"):
+            decode_native(q[:rows], cache, values, lengths_B)
 
 
 @pytest.fixture

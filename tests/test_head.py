@@ -85,6 +85,10 @@ def check_cross_entropy(fn):
         for ours, expected in zip(*results, strict=True):
             close(ours, expected)
     assert fn(*(x.detach() for x in inputs()), weight_N).requires_grad is False
+    loss = fn(*inputs(), weight_N)
+    loss.backward()
+    with pytest.raises(RuntimeError, match="second time"):      # gradients are not kept beyond backward
+        loss.backward()
 
 
 def test_kl_and_cross_entropy(chunk_rows):
