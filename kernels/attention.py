@@ -12,6 +12,7 @@ keys.
     attention_reference     the formula, spelled out
     attention_fused         PyTorch's fused kernels: any device, any head size
     attention_native        cpu.cpp: on a CPU, where a compiler is at hand
+    attention_cuda          cuda.cu: on a card, when asked for
 
 Two facts let PyTorch's kernels do it, and no T x T matrix is ever written.  The softmax does not see what is
 added to a whole row, so slope (j - i) may be replaced by slope * j: a bias of the key alone, which the CPU's
@@ -30,7 +31,8 @@ import os
 import torch
 import torch.nn.functional as F
 
-from kernels import native
+from kernels import cuda, native
+from kernels.cuda import attention_cuda, decode_cuda
 from kernels.native import attention_native, decode_native
 
 LOG = logging.getLogger(__name__)
@@ -187,32 +189,42 @@ def decode_fused(q_BHK, k_BGTK, v_BGTK, length_B, slopes_H=None, window=0):
 
 # ---- the choice ------------------------------------------------------------------------------------------
 
-BACKENDS = {"native": (attention_native, decode_native), "pytorch": (attention_fused, decode_fused),
-            "reference": (attention_reference, decode_fused)}
+OURS = {"cpu": (attention_native, decode_native), "cuda": (attention_cuda, decode_cuda)}
+OTHERS = {"pytorch": (attention_fused, decode_fused), "reference": (attention_reference, decode_fused)}
 FORCED = os.environ.get("CLINICALGPT_ATTENTION", "")
 
 
 @functools.cache
 def backend(device_type):
-    """Which of BACKENDS does attention on such a device: what CLINICALGPT_ATTENTION says, else the fastest
-    there is.  (Head sizes that are no multiple of 32 are PyTorch's in any case.)  Logged once."""
-    if FORCED and FORCED not in BACKENDS:
-        raise ValueError(f"CLINICALGPT_ATTENTION is {FORCED!r}; it may be {', '.join(BACKENDS)}")
-    _, missing = native.library() if device_type == "cpu" and FORCED in ("", "native") else (None, "")
-    chosen = FORCED or "native"
-    if device_type != "cpu" and chosen == "native":
-        chosen = "pytorch"
-    if missing:
-        LOG.warning("attention: %s; PyTorch's kernels are used, which are slower", missing)
-        chosen = "pytorch"
-    LOG.info("attention on %s: %s", device_type, chosen)
+    """What does attention on such a device: "native", which is OURS, "pytorch" or "reference"; the one that
+    CLINICALGPT_ATTENTION names, or else the fastest there is.  (What our kernels do not take, such as heads
+    of 48 numbers, is PyTorch's in any case.)  Logged once."""
+    if FORCED not in ("", "native", *OTHERS):
+        raise ValueError(f"CLINICALGPT_ATTENTION is {FORCED!r}; it may be native, {', '.join(OTHERS)}")
+    missing = _missing(device_type) if FORCED in ("", "native") else ""
+    chosen = "pytorch" if missing else FORCED or "native"
+    LOG.log(logging.WARNING if missing else logging.INFO, "attention on %s: %s%s", device_type, chosen,
+            f"; our own kernels are not used: {missing}" if missing else "")
     return chosen
+
+
+def _missing(device_type):
+    """Why kernels of ours can't or should not run on such a device, or ""."""
+    if device_type == "cpu":
+        return native.library()[1]
+    if device_type != "cuda":
+        return "there are no kernels of ours for it"
+    if not FORCED:
+        return "cuda.cu was never run on a card; CLINICALGPT_ATTENTION=native tries it"
+    return cuda.missing()
 
 
 def _chosen(q, k):
     """(attention, decoding) for tensors like these."""
-    name = backend(q.device.type)
-    return BACKENDS["pytorch" if name == "native" and not native.takes(q, k) else name]
+    name, device_type = backend(q.device.type), q.device.type
+    if name != "native":
+        return OTHERS[name]
+    return OURS[device_type] if (cuda if device_type == "cuda" else native).takes(q, k) else OTHERS["pytorch"]
 
 
 def attention(q_NHK, k_NGK, v_NGK, lengths, slopes_H=None, window=0):

@@ -317,41 +317,78 @@ void backward(const Shape &s, const int32_t *starts, const T *q, const T *k, con
 // ---- decoding ------------------------------------------------------------------------------------------------------
 
 // One query a row and head, q and out dense (B, H, K), against the first lengths[b] keys of that row's cache.  The cache is
-// read once; all heads of a group take a key while it is at hand.
+// read once; all heads of a group take some keys while they are at hand, and no sum waits for the one before it.
+constexpr int AT_ONCE = 4;                      // no more than the numbers of a vector
+
+template <typename Real> struct Some { const Real *first; long step; };
+
+// AT_ONCE rows as Real, beyond `rows` zeros: where they lie if they can be read there, else copied to `tile`.
+template <typename T, typename Real> Some<Real> some(const T *from, long step, long rows, int K, Real *tile) {
+    if constexpr (sizeof(T) == sizeof(Real))
+        if (rows >= AT_ONCE) return {from, step};
+    copy(from, step, rows < AT_ONCE ? rows : AT_ONCE, K, (Real)1, tile);
+    for (long r = rows; r < AT_ONCE; ++r) std::memset(tile + r * K, 0, K * sizeof(Real));
+    return {tile, K};
+}
+
 template <typename T, typename Real>
 void decode(const Shape &s, const int64_t *lengths, const T *q, const T *k, const T *v, const Real *slopes, T *out) {
     const int K = s.K, W = lanes<Real>, group = s.H / s.G;
     long longest = 0;
     for (long b = 0; b < s.sequences; ++b) longest = lengths[b] > longest ? lengths[b] : longest;
-    longest = (longest + W - 1) / W * W;
+    longest = (longest + 2 * W - 1) / W * W;
     #pragma omp parallel num_threads(s.threads)
     {
-        Real *scores = room<Real>(group * (longest + 2 * K)), *query = scores + group * longest, *sum_o = query + group * K;
+        Real *scores = room<Real>(group * (longest + 2 * K + 1) + AT_ONCE * K), *query = scores + group * longest;
+        Real *sum_o = query + group * K, *tile = sum_o + group * K, *share = tile + AT_ONCE * K;
         #pragma omp for collapse(2) schedule(dynamic)
         for (long b = 0; b < s.sequences; ++b)
             for (long g = 0; g < s.G; ++g) {
                 const long length = lengths[b], first = first_key(length - 1, s.window), h = g * group;
                 const T *keys = k + b * s.k_row + g * s.k_head, *values = v + b * s.v_row + g * s.v_head;
                 copy(q + (b * s.H + h) * K, K, group, K, (Real)s.scale, query);
-                for (long j = first; j < length; ++j)
+                for (long j = first; j < length; j += AT_ONCE) {
+                    const Some<Real> key_rows = some(keys + j * s.k_token, s.k_token, length - j, K, tile);
                     for (int n = 0; n < group; ++n) {
-                        Vec<Real> dot{};
-                        for (int d = 0; d < K; d += W) dot += load(query + n * K + d) * load(keys + j * s.k_token + d);
-                        scores[n * longest + j] = sum<Real>(dot) + (slopes ? slopes[h + n] : (Real)0) * (j - length + 1);
+                        Vec<Real> dot[AT_ONCE] = {};
+                        for (int d = 0; d < K; d += W)
+                            for (int r = 0; r < AT_ONCE; ++r) dot[r] += load(query + n * K + d) * load(key_rows.first + r * key_rows.step + d);
+                        for (int r = 0; r < AT_ONCE; ++r)                        // beyond the last key: not looked at
+                            scores[n * longest + j + r] = sum<Real>(dot[r]) + (slopes ? slopes[h + n] : (Real)0) * (j + r - length + 1);
                     }
+                }
                 for (int n = 0; n < group; ++n) {
-                    Real *row = scores + n * longest, most = row[first], total = 0;
-                    for (long j = first; j < length; ++j) most = row[j] > most ? row[j] : most;
-                    for (long j = first / W * W; j < length; j += W) store(row + j, exp(load(row + j) - most));
-                    for (long j = first; j < length; ++j) total += row[j];
-                    for (long j = first; j < length; ++j) row[j] /= total;
+                    Real *row = scores + n * longest;                            // in whole vectors, with p = 0 around
+                    const long begin = first / W * W;
+                    const Vec<Real> unseen = Vec<Real>{} - (Real)INFINITY;
+                    for (long j = begin; j < first; ++j) row[j] = -INFINITY;
+                    store(row + length, unseen);
+                    Vec<Real> most = unseen, total{};
+                    for (long j = begin; j < length; j += W) most = load(row + j) > most ? load(row + j) : most;
+                    const Real base = largest<Real>(most);
+                    for (long j = begin; j < length; j += W) {
+                        store(row + j, exp(load(row + j) - base));
+                        total += load(row + j);
+                    }
+                    store(row + length, Vec<Real>{});
+                    share[n] = 1 / sum<Real>(total);
                 }
                 std::memset(sum_o, 0, group * K * sizeof(Real));
-                for (long j = first; j < length; ++j)
-                    for (int n = 0; n < group; ++n)
-                        for (int d = 0; d < K; d += W)
-                            store(sum_o + n * K + d, load(sum_o + n * K + d) + scores[n * longest + j] * load(values + j * s.v_token + d));
-                for (int d = 0; d < group * K; d += W) store(out + (b * s.H + h) * K + d, load(sum_o + d));
+                for (long j = first; j < length; j += AT_ONCE) {
+                    const Some<Real> value_rows = some(values + j * s.v_token, s.v_token, length - j, K, tile);
+                    for (int n = 0; n < group; ++n) {
+                        Real p[AT_ONCE];
+                        for (int r = 0; r < AT_ONCE; ++r) p[r] = scores[n * longest + j + r];
+                        for (int d = 0; d < K; d += W) {
+                            Vec<Real> o = load(sum_o + n * K + d);
+                            for (int r = 0; r < AT_ONCE; ++r) o += p[r] * load(value_rows.first + r * value_rows.step + d);
+                            store(sum_o + n * K + d, o);
+                        }
+                    }
+                }
+                for (int n = 0; n < group; ++n)
+                    for (int d = 0; d < K; d += W)
+                        store(out + (b * s.H + h + n) * K + d, load(sum_o + n * K + d) * share[n]);
             }
         std::free(scores);
     }

@@ -43,26 +43,36 @@ class Shape(ctypes.Structure):
     _fields_ = [(name, ctypes.c_int64) for name in FIELDS] + [("scale", ctypes.c_double)]
 
 
+def kept(name, key, build):
+    """The path of this file in the user's cache folder; build(path) makes it where there is none with such a
+    key."""
+    stem, ending = name.split(".")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "clinicalgpt"
+    path = cache / f"{stem}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.{ending}"
+    if not path.is_file():
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache) as folder:  # whoever builds at the same time has another
+            build(Path(folder) / name)
+            os.replace(Path(folder) / name, path)
+    return path
+
+
 @functools.cache
 def library():
     """(the shared library, "") or (None, why there is none)."""
     compiler = os.environ.get("CXX", "g++")
-    key = "\n".join([SOURCE.read_text(), compiler, *FLAGS, platform.machine(), CPU_FEATURES]).encode()
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "clinicalgpt"
-    built = cache / f"cpu-{hashlib.sha256(key).hexdigest()[:16]}.so"
+    key = "\n".join([SOURCE.read_text(), compiler, *FLAGS, platform.machine(), CPU_FEATURES])
+
+    def build(path):
+        subprocess.run([*shlex.split(compiler), *FLAGS, str(SOURCE), "-o", str(path)], check=True,
+                       capture_output=True, text=True, timeout=120)
     try:
-        if built.is_file():
-            try:
-                return ctypes.CDLL(str(built)), ""
-            except OSError:                                     # another system's, in a home they share
-                built.unlink()
-        cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache) as folder:  # whoever builds at the same time has another
-            aside = Path(folder) / "cpu.so"
-            subprocess.run([*shlex.split(compiler), *FLAGS, str(SOURCE), "-o", str(aside)], check=True,
-                           capture_output=True, text=True, timeout=120)
-            os.replace(aside, built)
-        return ctypes.CDLL(str(built)), ""
+        built = kept("cpu.so", key, build)
+        try:
+            return ctypes.CDLL(str(built)), ""
+        except OSError:                                         # another system's, in a home they share
+            built.unlink()
+            return ctypes.CDLL(str(kept("cpu.so", key, build))), ""
     except FileNotFoundError:
         return None, f"no C++ compiler ({compiler}) was found"
     except subprocess.CalledProcessError as error:
@@ -77,9 +87,9 @@ def takes(q, k):
     return q.device.type == "cpu" and q.dtype in DTYPES and q.dtype == k.dtype and q.shape[-1] % 32 == 0
 
 
-def _check(q, k, v, heads_of_keys, fits):
-    """ValueError if the kernels would read what is not there."""
-    if not (fits and takes(q, k) and k.shape == v.shape and v.dtype == k.dtype and v.device == k.device
+def check(q, k, v, heads_of_keys, fits):
+    """ValueError if kernels would read what is not there."""
+    if not (fits and q.dtype == k.dtype == v.dtype and q.device == k.device == v.device and k.shape == v.shape
             and k.shape[-1] == q.shape[-1] and q.shape[1] % heads_of_keys == 0):
         raise ValueError(f"queries {tuple(q.shape)} {q.dtype}, keys {tuple(k.shape)} {k.dtype}, values "
                          f"{tuple(v.shape)} {v.dtype} and the lengths do not fit together")
@@ -110,7 +120,7 @@ class _Attention(torch.autograd.Function):
         q, k, v = _dense_heads(q_NHK, k_NGK, v_NGK)
         N, H, K = q.shape
         starts, slopes = _starts(tuple(lengths)), _slopes(slopes_H, q.dtype)
-        _check(q, k, v, k.shape[1], len(k) == N == int(starts[-1]))
+        check(q, k, v, k.shape[1], takes(q, k) and len(k) == N == int(starts[-1]))
         out = q.new_empty(N, H, K)
         lse_NH = q.new_empty(N, H, dtype=torch.promote_types(q.dtype, torch.float32))
         shape = Shape(len(lengths), H, k.shape[1], K, window, torch.get_num_threads(), *q.stride()[:2],
@@ -140,8 +150,8 @@ def decode_native(q_BHK, k_BGTK, v_BGTK, length_B, slopes_H=None, window=0):
     (B, H, K), G = q_BHK.shape, k_BGTK.shape[1]
     q, (k, v) = q_BHK.contiguous(), _dense_heads(k_BGTK, v_BGTK)
     out, lengths = torch.empty_like(q), length_B.to(torch.int64).contiguous()
-    _check(q, k, v, G, len(k) == len(lengths) == B
-           and 0 < int(lengths.min()) <= int(lengths.max()) <= k.shape[2])
+    check(q, k, v, G, takes(q, k) and len(k) == len(lengths) == B
+          and 0 < int(lengths.min()) <= int(lengths.max()) <= k.shape[2])
     shape = Shape(B, H, G, K, window, torch.get_num_threads(), scale=K**-0.5)
     shape.k_row, shape.k_head, shape.k_token = k.stride()[:3]
     shape.v_row, shape.v_head, shape.v_token = v.stride()[:3]
