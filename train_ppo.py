@@ -158,6 +158,7 @@ def build(cfg, run):
         copy_adapter(judge, "reward", "value")
     else:
         add_lora(judge, "value", cfg.lora_rank, cfg.lora_alpha, 0.0, cfg.lora_targets)
+    trunk.gradient_checkpointing = judge.gradient_checkpointing = cfg.gradient_checkpointing
     value_head = copy.deepcopy(reward_head).requires_grad_(True)
     return (Roles(trunk.eval(), judge.eval(), reward, reward_head, value_head),  # eval: dropout is off
             tokenizer, template)

@@ -52,6 +52,7 @@ def main(cfg):
         return read_json(run.out / "done.json")
     model, tokenizer, template = open_run(cfg.init, run.device, run.dtype if cfg.lora_rank else torch.float32)
     run.note(trunk=cfg.init)
+    model.gradient_checkpointing = cfg.gradient_checkpointing
     name = "reward" if cfg.lora_rank else None                                  # 2. model, adapter, head
     if name:
         add_lora(model, name, cfg.lora_rank, cfg.lora_alpha, cfg.lora_dropout, cfg.lora_targets)

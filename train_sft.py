@@ -88,6 +88,7 @@ def build(cfg, trunk, run):
     model, tokenizer, template = open_run(trunk, run.device, run.dtype if cfg.lora_rank else torch.float32,
                                           cfg.template)
     run.note(trunk=str(trunk))
+    model.gradient_checkpointing = cfg.gradient_checkpointing
     if cfg.lora_rank:
         add_lora(model, "policy", cfg.lora_rank, cfg.lora_alpha, cfg.lora_dropout, cfg.lora_targets)
     trained = {path: parameter for path, parameter in model.named_parameters() if parameter.requires_grad}

@@ -120,11 +120,24 @@ def adapter(model, name):
     layers = list(lora_layers(model).values())
     if name is not None and not any(name in layer.lora_A for layer in layers):
         raise KeyError(f"no adapter named {name!r} on this model")
+    with _switched(layers, [name] * len(layers)):
+        yield model
+
+
+def as_now(module):
+    """A context for later in which those adapters are active that are so now: backward may compute a block
+    again when the caller's `with adapter(...)` is over."""
+    layers = list(lora_layers(module).values())
+    return _switched(layers, [layer.active for layer in layers])
+
+
+@contextmanager
+def _switched(layers, names):
     before = [layer.active for layer in layers]
-    for layer in layers:
+    for layer, name in zip(layers, names):
         layer.active = name
     try:
-        yield model
+        yield
     finally:
         for layer, was in zip(layers, before):
             layer.active = was

@@ -25,14 +25,17 @@ T slots of a cache row, V vocabulary.
 
 import functools
 import re
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from clinicalgpt.config import read_config
 from clinicalgpt.files import write_json
+from clinicalgpt.lora import as_now
 from clinicalgpt.rope import rotate, rotation
 from clinicalgpt.weights import equal, materialise, read_tensors, write_tensors
 from kernels.attention import alibi_slopes, attention, attention_decode
@@ -180,6 +183,7 @@ class Transformer(nn.Module):
         super().__init__()
         self.config = config
         self.raw_config, self.prefix = None, self.usual_prefix         # replaced by a loaded folder's
+        self.gradient_checkpointing = False     # backward makes a block's activations again (Chen 2016)
         empty_VD = torch.empty(config.vocabulary, config.width)           # to be loaded, or initialised
         self.embed = nn.Embedding.from_pretrained(empty_VD, freeze=False)
         self.embed_norm = make_norm(config) if config.embed_norm else nn.Identity()
@@ -220,7 +224,11 @@ class Transformer(nn.Module):
                                 config.windows[layer])
         x_ND = self.embed_norm(self.embed(ids_N))
         for layer, block in enumerate(self.blocks):
-            x_ND = block(x_ND, functools.partial(attend, layer))
+            if self.gradient_checkpointing and torch.is_grad_enabled():
+                x_ND = checkpoint(block, x_ND, functools.partial(attend, layer), use_reentrant=False,
+                                  context_fn=lambda block=block: (nullcontext(), as_now(block)))
+            else:
+                x_ND = block(x_ND, functools.partial(attend, layer))
         if cache is not None:
             cache.advance(lengths)
         return self.final_norm(x_ND)

@@ -36,7 +36,7 @@ from clinicalgpt.template import Template, template_of
 from clinicalgpt.tokenizer import load_tokenizer
 
 MAY_CHANGE = {"resume", "overwrite", "log_every", "save_every", "out", "device",    # in a continuation
-              "token_cache"}
+              "token_cache", "gradient_checkpointing"}
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,8 @@ class TuneConfig(RunConfig):
     lora_dropout: float = arg(0.0, "dropout before the adapter")
     lora_targets: tuple = arg((), "layers with an adapter, by the checkpoint's names "
                                   "(default: every linear layer of the blocks)")
+    gradient_checkpointing: bool = arg(False, "keep only the blocks' inputs for backward, which computes the "
+                                              "rest again: less memory, more time, the same gradient")
 
 
 class Run:

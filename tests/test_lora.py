@@ -2,12 +2,16 @@
 import json
 import math
 import random
+from contextlib import nullcontext
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch.autograd import gradcheck
+from torch.autograd.graph import saved_tensors_hooks
+from torch.utils.checkpoint import CheckpointError
 
+from clinicalgpt import model as transformer
 from clinicalgpt.lora import (
     LoRALinear,
     adapter,
@@ -88,6 +92,41 @@ def test_only_the_active_adapter_gets_a_gradient():
                 assert parameter.grad.any(), name
             else:
                 assert parameter.grad is None and parameter.requires_grad == (".lora_" in name), name
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_checkpointed_gradients_are_the_same(monkeypatch, dropout):
+    """Even where backward comes when another adapter, or none, is active; a recomputation that asks what is
+    active then would give another gradient, or none."""
+    def gradients(gradient_checkpointing):
+        model = with_adapters(*ROLES).train()
+        model.gradient_checkpointing = gradient_checkpointing
+        for layer in lora_layers(model).values():
+            layer.dropout = dict.fromkeys(ROLES, dropout)
+        torch.manual_seed(0)
+        with adapter(model, "policy"):
+            total = model.score(random_pack([(3, 4), (2, 2)]))[0].sum()
+        with adapter(model, "value"):
+            total.backward()
+        return [parameter.grad for name, parameter in model.named_parameters() if name.endswith(".policy")]
+    plain = gradients(False)
+    assert all(map(torch.equal, gradients(True), plain)) and all(gradient.any() for gradient in plain)
+    monkeypatch.setattr(transformer, "as_now", lambda block: nullcontext())
+    with pytest.raises((AssertionError, CheckpointError, TypeError)):
+        assert all(map(torch.equal, gradients(True), plain))
+
+
+def test_checkpointing_keeps_only_what_blocks_get():
+    """Numbers that forward keeps for backward, weights aside."""
+    def kept(gradient_checkpointing):
+        model, sizes = tiny_model(), {}
+        model.gradient_checkpointing = gradient_checkpointing
+        with saved_tensors_hooks(lambda x: sizes.update({x.data_ptr(): x.numel()}) or x, lambda x: x):
+            model(torch.arange(40), [40])
+        for parameter in model.parameters():
+            sizes.pop(parameter.data_ptr(), None)
+        return sum(sizes.values())
+    assert kept(True) < kept(False) / 4
 
 
 def test_roles_in_any_order_are_as_alone():
