@@ -176,7 +176,10 @@ def logits(hidden_nD, weight_VD, out=None):
         out = hidden_nD.new_empty(len(hidden_nD), len(weight_VD), dtype=_wide(weight_VD))
     wide_nD = hidden_nD.to(out.dtype)                           # the CPU's product has no out_dtype
     for part_vD, out_nv in zip(weight_VD.detach().split(ROWS), out.split(ROWS, 1)):
-        torch.mm(wide_nD, part_vD.to(out.dtype).T, out=out_nv)
+        if len(wide_nD) < 16:
+            torch.mm(wide_nD, part_vD.to(out.dtype).T, out=out_nv)
+        else:                                                   # W h^T is then quicker, by 1.15 to 1.5
+            out_nv.copy_((part_vD.to(out.dtype) @ wide_nD.T).T)
     return out
 
 
