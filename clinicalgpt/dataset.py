@@ -6,6 +6,8 @@ A record is {"id", "task", "messages": [{"role", "content"}, ...], "meta"}; a pr
 "answers": [best, ..., worst]} or {"messages", "chosen", "rejected"}.  Every record is checked as it is read,
 and what is wrong is said with file and line.
 
+    python -m clinicalgpt.dataset FILE --base DIR       shows records as tokens, and which of them are scored
+
 Order is a function of (seed, step) alone: to continue after a stop, a run needs to know its step and nothing
 else.  A batch is examples laid end to end; it is cut into micro-batches by a budget of tokens, which changes
 what fits into memory and never the gradient.
@@ -13,11 +15,13 @@ what fits into memory and never the gradient.
 Letters: N tokens of a pack, M of them scored (an answer's tokens), B sequences.
 """
 
+import argparse
 import bisect
 import hashlib
 import itertools
 import json
 import os
+import sys
 from array import array
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -30,7 +34,7 @@ from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 
 from clinicalgpt.files import read_jsonl
-from clinicalgpt.template import ROLES, encode_dialogue, newest
+from clinicalgpt.template import ROLES, encode_dialogue, newest, open_words
 
 
 @dataclass(frozen=True)
@@ -263,3 +267,74 @@ def micro_batches(items, budget, tokens):
         used += tokens(item)
     if run:
         yield run
+
+
+# ---- a look at the mask ----------------------------------------------------------------------------------
+
+SHADES = {False: ("\x1b[2m", "\x1b[2;4m"), True: ("\x1b[32m", "\x1b[32;4m")}       # by turns
+PLAIN = "\x1b[0m"
+
+
+def examples_of(record, where, tokenizer, template, max_len):
+    """(what it is, Example) of each sequence that training makes of a record."""
+    check_messages(record, where)
+    dialogues = [("dialogue", lesson) for lesson in template.lessons(record["messages"])]
+    if "answers" in record or "chosen" in record:
+        dialogues = [(kind, [*record["messages"], {"role": "assistant", "content": answer}])
+                     for answer, kind in zip(*ranked_answers(record, where))]
+    for kind, messages in dialogues:
+        ids, answer = fit(*encode_dialogue(tokenizer, template, messages), max_len, template)
+        yield kind, Example(ids, [is_answer and i > 0 for i, is_answer in enumerate(answer)], record)
+
+
+def words_of(example, tokenizer):
+    """(text, tokens, scored) by turns: of one token, or of some that make a character only together."""
+    run = []
+    for i, (token, scored) in enumerate(zip(example.ids, example.answer)):
+        run.append(token)
+        added = tokenizer.added.get(token)
+        text = added.content if added else tokenizer.decode(run, len(run) > i)
+        if "\ufffd" not in text or len(run) == 4 or [scored] != example.answer[i + 1:i + 2]:
+            yield text, len(run), scored
+            run = []
+
+
+def marked(example, tokenizer, colour):
+    """The example as text: in colour, or with a bar between tokens and brackets around what is scored."""
+    if colour:
+        return "".join(f"{SHADES[scored][i % 2]}{text}{PLAIN}"
+                       for i, (text, _, scored) in enumerate(words_of(example, tokenizer)))
+    runs = itertools.groupby(words_of(example, tokenizer), key=lambda word: word[2])
+    return "".join(f"[[{text}]]" if scored else text for scored, run in runs
+                   for text in ["|".join(text for text, _, _ in run)])
+
+
+def show(argv=None):
+    """Print records as a model learns them: a token a shade or between bars, what is scored in green or in
+    [[brackets]]."""
+    parser = argparse.ArgumentParser(prog="python -m clinicalgpt.dataset", description=show.__doc__)
+    parser.add_argument("file", type=Path, help="JSON lines: dialogues or preferences")
+    parser.add_argument("--base", required=True, type=Path, help="model folder or run, for its tokenizer")
+    parser.add_argument("--template", default="auto", help="auto, plain, chatml or llama3")
+    parser.add_argument("--line", type=int, default=1, help="the first line to show")
+    parser.add_argument("--records", type=int, default=1, help="how many to show")
+    parser.add_argument("--max-len", type=int, default=1024, help="tokens of a sequence, as in training")
+    parser.add_argument("--colour", action=argparse.BooleanOptionalAction, default=sys.stdout.isatty())
+    args = parser.parse_args(argv)
+    tokenizer, template = open_words(args.base, args.template)
+    records = ((line, record) for line, record in read_jsonl(args.file) if line >= args.line)
+    shown = list(itertools.islice(records, args.records))
+    for line, record in shown:
+        for kind, example in examples_of(record, f"{args.file}:{line}", tokenizer, template, args.max_len):
+            print(f"{args.file}:{line}: {kind}, {len(example.ids)} tokens, {sum(example.answer)} scored")
+            print(marked(example, tokenizer, args.colour), "\n")
+    if not shown:
+        raise ValueError(f"{args.file}: no record at line {args.line} or behind it")
+
+
+if __name__ == "__main__":
+    try:
+        show()
+    except (ValueError, OSError) as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)

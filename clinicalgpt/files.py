@@ -23,6 +23,15 @@ def read_json(path, missing=None):
     return value
 
 
+def model_folder(run):
+    """The model folder under a run: its own, or that of the trunk on which its adapters stand; weights and
+    tokenizer lie there."""
+    run = Path(run)
+    while (run / "adapter").is_dir():
+        run = Path(read_json(run / "config.json")["trunk"])
+    return run / "model" if (run / "model").is_dir() else run
+
+
 def read_jsonl(path):
     """Yield (line number, object) of a JSON-lines file; blank lines are passed over.
     Raises FileNotFoundError or ValueError."""

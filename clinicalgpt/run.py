@@ -27,13 +27,12 @@ from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 
 from clinicalgpt.cli import arg
-from clinicalgpt.files import read_json, read_jsonl, write_json, write_text
+from clinicalgpt.files import model_folder, read_json, read_jsonl, write_json, write_text
 from clinicalgpt.lora import load_adapter, merge, save_adapter
 from clinicalgpt.model import load_model
 from clinicalgpt.report import write_report
 from clinicalgpt.reward import ScalarHead
-from clinicalgpt.template import Template, template_of
-from clinicalgpt.tokenizer import load_tokenizer
+from clinicalgpt.template import open_words
 
 MAY_CHANGE = {"resume", "overwrite", "log_every", "save_every", "out", "device",    # in a continuation
               "token_cache", "gradient_checkpointing"}
@@ -318,15 +317,15 @@ def open_run(folder, device="cpu", dtype=torch.float32, style="auto"):
     folder = Path(folder)
     if (folder / "model").is_dir():
         model = load_model(folder / "model", dtype, device)
-        return model, load_tokenizer(folder / "model"), Template.load(folder / "template.json")
+        return model, *open_words(folder)
     if (folder / "adapter").is_dir():
-        model, tokenizer, template = open_run(read_json(folder / "config.json")["trunk"], device, dtype)
+        model = open_run(read_json(folder / "config.json")["trunk"], device, dtype)[0]
         load_adapter(model, folder / "adapter", "policy")
-        return merge(model, "policy"), tokenizer, Template.load(folder / "template.json")
+        return merge(model, "policy"), *open_words(folder)
     if (folder / "checkpoint").is_dir() or (folder / "metrics.jsonl").is_file():
         raise ValueError(f"{folder}: this run has not ended; continue it with --resume")
-    model, tokenizer = load_model(folder, dtype, device), load_tokenizer(folder)
-    template = template_of(tokenizer, style)
+    model = load_model(folder, dtype, device)
+    tokenizer, template = open_words(folder, style)
     words = [i for i, token in tokenizer.added.items() if not token.special]
     largest = max([tokenizer.core.size - 1, template.end_id(tokenizer), *words])    # that a dialogue can hold
     if largest >= model.config.vocabulary:
@@ -347,15 +346,6 @@ def save_run(folder, model, tokenizer, template, name=None, trunk=""):
         template.export(folder / "model", tokenizer)
 
 
-def model_folder(run):
-    """The model folder under a run: its own, or that of the trunk on which its adapters stand; weights and
-    tokenizer lie there."""
-    run = Path(run)
-    while (run / "adapter").is_dir():
-        run = Path(read_json(run / "config.json")["trunk"])
-    return run / "model" if (run / "model").is_dir() else run
-
-
 def load_reward(folder, device="cpu", dtype=torch.float32, trunk=None, trunk_folder=""):
     """(model, adapter's name or None, head, tokenizer, template) of a reward run.  `trunk`, opened from
     `trunk_folder`, is shared if the reward model was trained on just that run."""
@@ -371,6 +361,4 @@ def load_reward(folder, device="cpu", dtype=torch.float32, trunk=None, trunk_fol
     for parameter in load_adapter(model, Path(folder) / "adapter", name) if name else ():
         parameter.requires_grad_(False)
     head = ScalarHead(model.config.width).to(device).load(Path(folder) / "head.safetensors")
-    tokenizer = load_tokenizer(model_folder(folder))
-    return (model.eval(), name, head.requires_grad_(False), tokenizer,
-            Template.load(Path(folder) / "template.json"))
+    return model.eval(), name, head.requires_grad_(False), *open_words(folder)

@@ -22,7 +22,8 @@ from dataclasses import asdict, dataclass, replace
 from dataclasses import fields as dataclass_fields
 from pathlib import Path
 
-from clinicalgpt.files import read_json, write_json, write_text
+from clinicalgpt.files import model_folder, read_json, write_json, write_text
+from clinicalgpt.tokenizer import load_tokenizer
 
 ROLES = ("system", "user", "assistant")
 STYLES = ("auto", "plain", "chatml", "llama3")
@@ -182,6 +183,14 @@ def newest(ids, max_len, template):
 
 
 # ---- which template a model has --------------------------------------------------------------------------
+
+def open_words(folder, style="auto"):
+    """(tokenizer, template) of a run or a model folder, whose template may be chosen by its style."""
+    tokenizer = load_tokenizer(model_folder(folder))
+    if tokenizer.folder == Path(folder):
+        return tokenizer, template_of(tokenizer, style)
+    return tokenizer, Template.load(Path(folder) / "template.json")
+
 
 def template_of(tokenizer, style="auto"):
     """The Template of a model folder: the one that it says is its own, or the plain one; or the style asked

@@ -1,4 +1,5 @@
 """Dialogues to tokens to batches: what is scored, what is cut, what order, what is refused at the border."""
+import re
 import shutil
 from contextlib import nullcontext
 from types import SimpleNamespace
@@ -292,3 +293,46 @@ def test_template_on_disk(tmp_path):
     path.write_text('{"usr": "x"}')
     with pytest.raises(ValueError, match="not a template"):
         Template.load(path)
+
+
+@pytest.fixture
+def run_folder(tokenizer, tmp_path):
+    """What open_words reads of a finished run."""
+    folder = tmp_path / "run"
+    (folder / "model").mkdir(parents=True)
+    tokenizer.save(folder / "model")
+    Template().save(folder / "template.json")
+    return folder
+
+
+def test_a_look_at_the_mask(run_folder, jsonl, capsys):
+    """All of the text, the answer and its end in brackets, and in colour green; a token's bytes together."""
+    path = jsonl({"messages": say("hello", "hi 龘")}, {"messages": say("hello"), "answers": ["hi", "who ?"]})
+    dataset.show([str(path), "--base", str(run_folder), "--records", "2"])
+    out = capsys.readouterr().out
+    assert out.count("[[") == 3 and "龘" in out and "\ufffd" not in out
+    unmarked = out.replace("|", "")
+    assert "User:\nhello\nAssistant:\n[[hi 龘</s>]]" in unmarked
+    assert f"{path}:2: rank1, " in out and "[[hi</s>]]" in unmarked and "[[who ?</s>]]" in unmarked
+    dataset.show([str(path), "--base", str(run_folder), "--colour"])
+    out = capsys.readouterr().out
+    green, grey = ("".join(re.findall(rf"\x1b\[{shade}(?:;4)?m(.*?)\x1b\[0m", out, re.S))
+                   for shade in (32, 2))
+    assert green == "hi 龘</s>" and grey == "User:\nhello\nAssistant:\n"
+    for bad, says in (([str(path), "--line", "3"], "no record at line 3"), (["no.jsonl"], "no such file")):
+        with pytest.raises((ValueError, OSError), match=says):
+            dataset.show([*bad, "--base", str(run_folder)])
+
+
+def test_the_look_shows_what_is_trained(run_folder, jsonl):
+    """The tokens and the mask are those of load_dialogues and load_preferences."""
+    tokenizer, template = dataset.open_words(run_folder)
+    talk, ranked = {"messages": TALK}, {"messages": TALK[:1], "answers": ["since when ?", "no"]}
+    (_, shown), = dataset.examples_of(talk, "here", tokenizer, template, 30)
+    trained, = load_dialogues([jsonl(talk)], tokenizer, template, 30)[0]
+    assert (shown.ids, pack([shown]).scored_M.tolist()) == (trained.ids, pack([trained]).scored_M.tolist())
+    assert sum(shown.answer) == len(pack([shown]).scored_M)
+    examples, kinds = load_preferences([jsonl(ranked)], tokenizer, template, 64)[0][0]
+    shown = list(dataset.examples_of(ranked, "here", tokenizer, template, 64))
+    assert [(kind, example.ids, example.answer) for kind, example in shown] == [
+        (kind, example.ids, example.answer) for kind, example in zip(kinds, examples, strict=True)]
