@@ -25,8 +25,8 @@
 #endif
 constexpr int K = HEAD_SIZE, WARPS = 4, THREADS = 32 * WARPS, TILE = 16 * WARPS;
 constexpr int ROW = K + 8;                      // of a tile in shared memory: eight rows then lie in different banks
-constexpr int QUERIES = 4096 / K;               // a step of backward_keys: more would not fit in the registers
-constexpr int KEYS = 2048 / K;                  // a step of decode
+constexpr int STEP = 4096 / K;                  // rows of the other side that come by in backward: what there is room for
+constexpr int KEYS = 2048 / K;                  // the same in decode
 constexpr float UNSEEN = -3e38f, LEAST = -1e30f;    // exp2(UNSEEN - LEAST) is 0: a row that has seen nothing yet stays at 0
 
 #ifdef FLOAT16
@@ -263,15 +263,15 @@ extern "C" __global__ void __launch_bounds__(THREADS) backward_queries(
     const int h = blockIdx.x, g = h / (s.H / s.G), thread = threadIdx.x, warp = thread / 32, lane = thread % 32;
     const int begin = w.first >= s.window ? (w.first - s.window + 1) / TILE * TILE : 0;
     const int end = w.first + TILE < w.length ? w.first + TILE : w.length;
-    T *queries = shared_memory(), *grads = queries + TILE * ROW, *keys = grads + TILE * ROW, *values = keys + 2 * TILE * ROW;
+    T *queries = shared_memory(), *grads = queries + TILE * ROW, *keys = grads + TILE * ROW, *values = keys + 2 * STEP * ROW;
     const long dense = (long)s.H * K, at = (w.start + w.first) * dense + h * K;
     q += (w.start + w.first) * s.q_token + h * s.q_head;
     k += w.start * s.k_token + g * s.k_head;
     v += w.start * s.v_token + g * s.v_head;
     auto fetch_keys = [&](int j, int turn) {
         if (j < end) {
-            fetch<TILE>(keys + turn * TILE * ROW, k + j * s.k_token, s.k_token, w.length - j, thread, THREADS);
-            fetch<TILE>(values + turn * TILE * ROW, v + j * s.v_token, s.v_token, w.length - j, thread, THREADS);
+            fetch<STEP>(keys + turn * STEP * ROW, k + j * s.k_token, s.k_token, w.length - j, thread, THREADS);
+            fetch<STEP>(values + turn * STEP * ROW, v + j * s.v_token, s.v_token, w.length - j, thread, THREADS);
         }
         commit();
     };
@@ -297,20 +297,20 @@ extern "C" __global__ void __launch_bounds__(THREADS) backward_queries(
         my_delta[half] = of_lane(dot, (lane / 4 + 8 * half) * 2);
         my_lse[half] = i + 8 * half < w.length ? lse[h * s.N + w.start + i + 8 * half] : 0;
     }
-    for (int j = begin, turn = 0; j < end; j += TILE, turn ^= 1) {
-        fetch_keys(j + TILE, turn ^ 1);
+    for (int j = begin, turn = 0; j < end; j += STEP, turn ^= 1) {
+        fetch_keys(j + STEP, turn ^ 1);
         wait<1>();
         __syncthreads();
-        float p[TILE / 8][4] = {}, ds[TILE / 8][4] = {};
-        multiply_rows<TILE>(p, queries + 16 * warp * ROW, keys + turn * TILE * ROW);
-        multiply_rows<TILE>(ds, grads + 16 * warp * ROW, values + turn * TILE * ROW);
+        float p[STEP / 8][4] = {}, ds[STEP / 8][4] = {};
+        multiply_rows<STEP>(p, queries + 16 * warp * ROW, keys + turn * STEP * ROW);
+        multiply_rows<STEP>(ds, grads + 16 * warp * ROW, values + turn * STEP * ROW);
         #pragma unroll
-        for (int n = 0; n < TILE / 8; ++n)
+        for (int n = 0; n < STEP / 8; ++n)
             for (int e = 0; e < 4; ++e) {
                 const float score = bias(p[n][e], j + 8 * n + lane % 4 * 2 + e % 2 - (i + e / 2 * 8));
                 ds[n][e] = exp2_(score - my_lse[e / 2]) * (ds[n][e] - my_delta[e / 2]);
             }
-        multiply_result<TILE>(sums, ds, keys + turn * TILE * ROW);
+        multiply_result<STEP>(sums, ds, keys + turn * STEP * ROW);
         __syncthreads();
     }
     write(dq + at + 16 * warp * dense, dense, w.length - w.first - 16 * warp, sums, {s.scale, s.scale});
@@ -324,21 +324,21 @@ extern "C" __global__ void __launch_bounds__(THREADS) backward_keys(
     const Work w = work[blockIdx.y];
     const int g = blockIdx.x, group = s.H / s.G, thread = threadIdx.x, warp = thread / 32, lane = thread % 32;
     const long dense = (long)s.H * K;
-    T *keys = shared_memory(), *values = keys + TILE * ROW, *queries = values + TILE * ROW, *grads = queries + 2 * QUERIES * ROW;
-    float *lses = (float *)(grads + 2 * QUERIES * ROW), *deltas = lses + 2 * QUERIES;
+    T *keys = shared_memory(), *values = keys + TILE * ROW, *queries = values + TILE * ROW, *grads = queries + 2 * STEP * ROW;
+    float *lses = (float *)(grads + 2 * STEP * ROW), *deltas = lses + 2 * STEP;
     // The last query that sees any of these keys, and so how many tiles of queries a head has.
     const int reach = w.length - w.first - TILE < s.window ? w.length : w.first + TILE + s.window - 1;
-    const int tiles = (reach - w.first + QUERIES - 1) / QUERIES;
+    const int tiles = (reach - w.first + STEP - 1) / STEP;
     auto fetch_queries = [&](int step) {
         if (step < tiles * group) {
-            const int h = g * group + step / tiles, i = w.first + step % tiles * QUERIES, turn = step % 2;
+            const int h = g * group + step / tiles, i = w.first + step % tiles * STEP, turn = step % 2;
             const long token = w.start + i;
-            fetch<QUERIES>(queries + turn * QUERIES * ROW, q + token * s.q_token + h * s.q_head, s.q_token, w.length - i, thread, THREADS);
-            fetch<QUERIES>(grads + turn * QUERIES * ROW, grad + token * dense + h * K, dense, w.length - i, thread, THREADS);
-            if (thread < QUERIES) {
+            fetch<STEP>(queries + turn * STEP * ROW, q + token * s.q_token + h * s.q_head, s.q_token, w.length - i, thread, THREADS);
+            fetch<STEP>(grads + turn * STEP * ROW, grad + token * dense + h * K, dense, w.length - i, thread, THREADS);
+            if (thread < STEP) {
                 const bool real = i + thread < w.length;
-                copy4(lses + turn * QUERIES + thread, lse + h * s.N + token + (real ? thread : 0), real);
-                copy4(deltas + turn * QUERIES + thread, delta + h * s.N + token + (real ? thread : 0), real);
+                copy4(lses + turn * STEP + thread, lse + h * s.N + token + (real ? thread : 0), real);
+                copy4(deltas + turn * STEP + thread, delta + h * s.N + token + (real ? thread : 0), real);
             }
         }
         commit();
@@ -354,20 +354,20 @@ extern "C" __global__ void __launch_bounds__(THREADS) backward_keys(
         wait<1>();
         __syncthreads();
         const Bias bias(s, slopes, g * group + step / tiles);
-        const int i = w.first + step % tiles * QUERIES, turn = step % 2;
-        const T *turn_queries = queries + turn * QUERIES * ROW, *turn_grads = grads + turn * QUERIES * ROW;
-        float p[QUERIES / 8][4] = {}, ds[QUERIES / 8][4] = {};
-        multiply_rows<QUERIES>(p, keys + 16 * warp * ROW, turn_queries);
-        multiply_rows<QUERIES>(ds, values + 16 * warp * ROW, turn_grads);
+        const int i = w.first + step % tiles * STEP, turn = step % 2;
+        const T *turn_queries = queries + turn * STEP * ROW, *turn_grads = grads + turn * STEP * ROW;
+        float p[STEP / 8][4] = {}, ds[STEP / 8][4] = {};
+        multiply_rows<STEP>(p, keys + 16 * warp * ROW, turn_queries);
+        multiply_rows<STEP>(ds, values + 16 * warp * ROW, turn_grads);
         #pragma unroll
-        for (int n = 0; n < QUERIES / 8; ++n)
+        for (int n = 0; n < STEP / 8; ++n)
             for (int e = 0; e < 4; ++e) {
                 const int column = 8 * n + lane % 4 * 2 + e % 2;                 // beyond the sequence all is 0, and adds 0
-                p[n][e] = exp2_(bias(p[n][e], j + e / 2 * 8 - (i + column)) - lses[turn * QUERIES + column]);
-                ds[n][e] = p[n][e] * (ds[n][e] - deltas[turn * QUERIES + column]);
+                p[n][e] = exp2_(bias(p[n][e], j + e / 2 * 8 - (i + column)) - lses[turn * STEP + column]);
+                ds[n][e] = p[n][e] * (ds[n][e] - deltas[turn * STEP + column]);
             }
-        multiply_result<QUERIES>(sum_v, p, turn_grads);
-        multiply_result<QUERIES>(sum_k, ds, turn_queries);
+        multiply_result<STEP>(sum_v, p, turn_grads);
+        multiply_result<STEP>(sum_k, ds, turn_queries);
         __syncthreads();
     }
     const int row = w.first + 16 * warp;

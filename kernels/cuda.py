@@ -35,10 +35,10 @@ class Shape(ctypes.Structure):                                  # of cuda.cu
 
 def shared_bytes(kernel, K):
     """What a block keeps in shared memory: rows of K + 8 numbers, the tiles that come by twice."""
-    queries, keys = 4096 // K, 2048 // K                        # of a step of backward_keys, and of decode
-    rows = {"forward": TILE + 4 * TILE, "backward_queries": 2 * TILE + 4 * TILE,
-            "backward_keys": 2 * TILE + 4 * queries, "decode": WARPS * (16 + 4 * keys), "combine": 0}[kernel]
-    return rows * (K + 8) * 2 + (4 * queries * 4 if kernel == "backward_keys" else 0)
+    step, keys = 4096 // K, 2048 // K                           # cuda.cu's STEP and KEYS
+    rows = {"forward": TILE + 4 * TILE, "backward_queries": 2 * TILE + 4 * step,
+            "backward_keys": 2 * TILE + 4 * step, "decode": WARPS * (16 + 4 * keys), "combine": 0}[kernel]
+    return rows * (K + 8) * 2 + (4 * step * 4 if kernel == "backward_keys" else 0)
 
 
 # ---- compiling and launching -----------------------------------------------------------------------------
@@ -177,7 +177,7 @@ class _Attention(torch.autograd.Function):
     def backward(ctx, grad_NHK):
         q, k, v, out, lse_HN = ctx.saved_tensors
         (of_queries, of_keys), slopes, shape = ctx.tiles, ctx.slopes, ctx.shape
-        grad, delta_HN = grad_NHK.to(q.dtype).contiguous(), torch.empty_like(lse_HN)
+        (grad,), delta_HN = _in_line(grad_NHK.to(q.dtype).contiguous()), torch.empty_like(lse_HN)
         dq, dk, dv = (torch.empty(x.shape, dtype=x.dtype, device=x.device) for x in (q, k, v))
         _call("backward_queries", (shape.H, len(of_queries), 1), 32 * WARPS, q,
               shape, of_queries, q, k, v, slopes, out, lse_HN, grad, delta_HN, dq)

@@ -100,9 +100,14 @@ def test_heads_as_they_lie(device):
     """Queries, keys and values of one fused matrix, without a copy; and with heads that lie askew."""
     fused = torch.randn(40, 4, 3, 64, device=device).bfloat16()
     askew = torch.randn(40, 4, 3, 65, device=device).bfloat16()[..., 1:]
-    for q, k, v in (fused.unbind(2), askew.unbind(2)):
-        expected = kernel.attention_reference(q.double(), k.double(), v.double(), [30, 10])
-        assert error(attention_cuda(q, k, v, [30, 10]), expected) < 5e-3
+    grad = torch.randn(40 * 4 * 64 + 1, device=device).bfloat16()[1:].view(40, 4, 64)
+    for views in (fused.unbind(2), askew.unbind(2)):
+        results = []
+        for fn, dtype in ((attention_cuda, torch.bfloat16), (kernel.attention_reference, torch.float64)):
+            q, k, v = (x.to(dtype).requires_grad_() for x in views)
+            out = fn(q, k, v, [30, 10])
+            results.append((out, *torch.autograd.grad(out, (q, k, v), grad.to(dtype))))
+        assert all(error(ours, expected) < 5e-3 for ours, expected in zip(*results, strict=True))
     assert cuda._in_line(fused[:, :, 0])[0].data_ptr() == fused.data_ptr()
 
 
@@ -118,6 +123,13 @@ def test_refuses_what_does_not_fit(device):
 
 
 BEFORE, BEHIND = "wait<1>();\n        __syncthreads();", "__syncthreads();\n    }"  # a tile's work
+def test_fits_any_card():
+    """Of capability 8.6 and 8.9, a block may have 99 KiB of shared memory."""
+    names = re.findall(r"^extern.*\) (\w+)\(", cuda.SOURCE.read_text(), re.M)
+    assert len(names) == 5
+    assert max(cuda.shared_bytes(name, K) for name in names for K in (64, 128)) <= 99 * 1024
+
+
 needs_a_compiler = pytest.mark.skipif(not COMPILER, reason="no C++ compiler for the simulator")
 
 
