@@ -5,15 +5,17 @@
 // No header is included and no library is linked, so that the compiler inside PyTorch's wheel is enough.
 //
 // A block is four warps and has a tile of 64 rows, 16 a warp: of queries in forward and backward_queries, of keys in
-// backward_keys.  A warp has all columns of its rows, so a softmax asks no other warp.  Tiles of the other side come by in
-// turn, copied into shared memory while the one before is worked on.  Backward is two kernels, so that every sum has one
-// owner: results are the same bits in every run, and no atomics are needed.
+// backward_keys.  A warp has all columns of its rows, so a softmax asks no other warp.  Rows of the other side come by in
+// turn, copied into shared memory while those before are worked on: two buffers take turns, and one barrier a turn says
+// both that all copies have come and that nobody reads the other buffer any more.  Backward is two kernels, so that every
+// sum has one owner: results are the same bits in every run, and no atomics are needed.
 //
 // A warp multiplies matrices of 16 x 16 and 16 x 8 whose numbers are spread over its 32 lanes; lane n holds, of a product's
 //
 //     (16, 8) float32 result c:    c[0], c[1]  row n / 4,      columns 2 (n % 4) and the next
 //                                  c[2], c[3]  row n / 4 + 8,  the same columns
 //     (16, 16) left factor a:      a[0], a[1]  as c, two numbers in a word;  a[2], a[3]  the same, eight columns on
+//     (16, 8) right factor b:      b0  rows 2 (n % 4) and the next, column n / 4;        b1  the same, eight rows on
 //
 // so two results side by side are, rounded, the left factor of the next product: probabilities never leave their registers.
 //
@@ -25,14 +27,14 @@
 #endif
 constexpr int K = HEAD_SIZE, WARPS = 4, THREADS = 32 * WARPS, TILE = 16 * WARPS;
 constexpr int ROW = K + 8;                      // of a tile in shared memory: eight rows then lie in different banks
-constexpr int STEP = 4096 / K;                  // rows of the other side that come by in backward: what there is room for
+constexpr int STEP = 4096 / K;                  // rows of the other side that come by at a time: what there is room for
 constexpr int KEYS = 2048 / K;                  // the same in decode
 constexpr float UNSEEN = -3e38f, LEAST = -1e30f;    // exp2(UNSEEN - LEAST) is 0: a row that has seen nothing yet stays at 0
 
 #ifdef FLOAT16
-#define NAME "f16"
+#define FORMAT "f16"
 #else
-#define NAME "bf16"
+#define FORMAT "bf16"
 #endif
 struct T { unsigned short bits; };
 struct alignas(16) Eight { T x[8]; };           // what a thread moves at a time
@@ -43,16 +45,14 @@ struct alignas(16) Eight { T x[8]; };           // what a thread moves at a time
 __device__ T *shared_memory() { extern __shared__ __align__(16) char memory[]; return (T *)memory; }
 __device__ unsigned address(const void *shared) { return (unsigned)__cvta_generic_to_shared(shared); }
 
-// Starts to copy 16 (4) bytes to shared memory, or as many zeros; commit() ends a group of copies, and wait<n>() waits until
-// all of this thread's groups but the last n have come.
+// Starts to copy 16 (4) bytes to shared memory, or as many zeros; wait() waits until all of this thread's copies have come.
 __device__ void copy16(void *to, const void *from, bool real) {
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" :: "r"(address(to)), "l"(from), "r"(real ? 16 : 0) : "memory");
 }
 __device__ void copy4(void *to, const void *from, bool real) {
     asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" :: "r"(address(to)), "l"(from), "r"(real ? 4 : 0) : "memory");
 }
-__device__ void commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
-template <int n> __device__ void wait() { asm volatile("cp.async.wait_group %0;" :: "n"(n) : "memory"); }
+__device__ void wait() { asm volatile("cp.async.wait_all;" ::: "memory"); }
 
 // Four 8 x 8 matrices from shared memory, as factors: lane n names row n % 8 of matrix n / 8.
 __device__ void load(unsigned (&x)[4], const T *row) {
@@ -64,13 +64,13 @@ __device__ void load_transposed(unsigned (&x)[4], const T *row) {
                  : "=r"(x[0]), "=r"(x[1]), "=r"(x[2]), "=r"(x[3]) : "r"(address(row)) : "memory");
 }
 __device__ void multiply_add(float (&c)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
-    asm("mma.sync.aligned.m16n8k16.row.col.f32." NAME "." NAME ".f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+    asm("mma.sync.aligned.m16n8k16.row.col.f32." FORMAT "." FORMAT ".f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
         : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 __device__ unsigned pack(float low, float high) {                                // two numbers T in a word, rounded
     unsigned word;
-    asm("cvt.rn." NAME "x2.f32 %0, %1, %2;" : "=r"(word) : "f"(high), "f"(low));
+    asm("cvt.rn." FORMAT "x2.f32 %0, %1, %2;" : "=r"(word) : "f"(high), "f"(low));
     return word;
 }
 __device__ float widen(T x) {
@@ -97,12 +97,12 @@ struct Shape {                                  // strides in numbers: of tokens
 
 struct Work { int start, length, first; };      // a tile's sequence in N, how long it is, and the tile's first row in it
 
-// Starts to copy ROWS rows of a head, `step` apart, of which `count` exist; the others are zeros.
-template <int ROWS> __device__ void fetch(T *to, const T *from, long step, int count, int thread, int threads) {
-    for (int i = thread; i < ROWS * K / 8; i += threads) {
-        const int row = i / (K / 8), column = i % (K / 8) * 8;
-        copy16(to + row * ROW + column, from + (row < count ? row : 0) * step + column, row < count);
-    }
+// MANY threads start to copy ROWS rows of a head, `step` apart, of which `count` exist; the others are zeros.
+template <int ROWS, int MANY> __device__ void fetch(T *to, const T *from, long step, int count, int thread) {
+    const int row = thread / (K / 8), column = thread % (K / 8) * 8;
+    from += row * step + column, to += row * ROW + column;
+    #pragma unroll
+    for (int r = 0; r < ROWS; r += MANY / (K / 8)) copy16(to + r * ROW, from + r * step, row + r < count);
 }
 
 // c (16, COLUMNS) += A (16, K) B^T, of B (COLUMNS, K); both in shared memory.
@@ -203,42 +203,42 @@ struct Softmax {
 
 // ---- forward -----------------------------------------------------------------------------------------------------------
 
-// Grid (H, tiles of queries).  out (N, H, K) is dense; lse (H, N) is what backward needs.
+// Grid tiles of queries * H.  out (N, H, K) is dense; lse (H, N) is what backward needs.
 extern "C" __global__ void __launch_bounds__(THREADS) forward(
         Shape s, const Work *work, const T *q, const T *k, const T *v, const float *slopes, T *out, float *lse) {
-    const Work w = work[blockIdx.y];
-    const int h = blockIdx.x, g = h / (s.H / s.G), thread = threadIdx.x, warp = thread / 32, lane = thread % 32;
+    const Work w = work[blockIdx.x / s.H];
+    const int h = blockIdx.x % s.H, g = h / (s.H / s.G), thread = threadIdx.x, warp = thread / 32, lane = thread % 32;
     const int begin = w.first >= s.window ? (w.first - s.window + 1) / TILE * TILE : 0;
     const int end = w.first + TILE < w.length ? w.first + TILE : w.length;
-    T *queries = shared_memory(), *keys = queries + TILE * ROW, *values = keys + 2 * TILE * ROW;   // two turns of each
+    T *queries = shared_memory(), *keys = queries + TILE * ROW, *values = keys + 2 * STEP * ROW;   // two turns of each
     q += (w.start + w.first) * s.q_token + h * s.q_head;
     k += w.start * s.k_token + g * s.k_head;
     v += w.start * s.v_token + g * s.v_head;
     auto fetch_keys = [&](int j, int turn) {
         if (j < end) {
-            fetch<TILE>(keys + turn * TILE * ROW, k + j * s.k_token, s.k_token, w.length - j, thread, THREADS);
-            fetch<TILE>(values + turn * TILE * ROW, v + j * s.v_token, s.v_token, w.length - j, thread, THREADS);
+            fetch<STEP, THREADS>(keys + turn * STEP * ROW, k + j * s.k_token, s.k_token, w.length - j, thread);
+            fetch<STEP, THREADS>(values + turn * STEP * ROW, v + j * s.v_token, s.v_token, w.length - j, thread);
         }
-        commit();
     };
-    fetch<TILE>(queries, q, s.q_token, w.length - w.first, thread, THREADS);
+    fetch<TILE, THREADS>(queries, q, s.q_token, w.length - w.first, thread);
     fetch_keys(begin, 0);
 
     const Bias bias(s, slopes, h);
     const int i = w.first + 16 * warp + lane / 4;                                // the first of this lane's two rows
     Softmax softmax;
-    for (int j = begin, turn = 0; j < end; j += TILE, turn ^= 1) {
-        fetch_keys(j + TILE, turn ^ 1);
-        wait<1>();
-        __syncthreads();                                                         // all threads' copies have come
-        float score[TILE / 8][4] = {};
-        multiply_rows<TILE>(score, queries + 16 * warp * ROW, keys + turn * TILE * ROW);
+    for (int j = begin, turn = 0; j < end; j += STEP, turn ^= 1) {
+        wait();
+        __syncthreads();
+        fetch_keys(j + STEP, turn ^ 1);
+        const float ahead = j + lane % 4 * 2 - i;                                // of the first score that this lane has
+        float score[STEP / 8][4] = {};
+        multiply_rows<STEP>(score, queries + 16 * warp * ROW, keys + turn * STEP * ROW);
         #pragma unroll
-        for (int n = 0; n < TILE / 8; ++n)
+        for (int n = 0; n < STEP / 8; ++n)
+            #pragma unroll
             for (int e = 0; e < 4; ++e)
-                score[n][e] = bias(score[n][e], j + 8 * n + lane % 4 * 2 + e % 2 - (i + e / 2 * 8));
-        softmax.add<TILE>(score, values + turn * TILE * ROW);
-        __syncthreads();                                                         // nobody reads this turn's tiles any more
+                score[n][e] = bias(score[n][e], ahead + (8 * n + e % 2 - e / 2 * 8));
+        softmax.add<STEP>(score, values + turn * STEP * ROW);
     }
 
     const int row = w.first + 16 * warp;
@@ -255,12 +255,12 @@ extern "C" __global__ void __launch_bounds__(THREADS) forward(
 
 // ---- backward ----------------------------------------------------------------------------------------------------------
 
-// Grid (H, tiles of queries): dq, and delta (H, N), which is do_i . o_i, for backward_keys.  out, grad, dq are dense.
+// Grid tiles of queries * H: dq, and delta (H, N), which is do_i . o_i, for backward_keys.  out, grad, dq are dense.
 extern "C" __global__ void __launch_bounds__(THREADS) backward_queries(
         Shape s, const Work *work, const T *q, const T *k, const T *v, const float *slopes, const T *out, const float *lse,
         const T *grad, float *delta, T *dq) {
-    const Work w = work[blockIdx.y];
-    const int h = blockIdx.x, g = h / (s.H / s.G), thread = threadIdx.x, warp = thread / 32, lane = thread % 32;
+    const Work w = work[blockIdx.x / s.H];
+    const int h = blockIdx.x % s.H, g = h / (s.H / s.G), thread = threadIdx.x, warp = thread / 32, lane = thread % 32;
     const int begin = w.first >= s.window ? (w.first - s.window + 1) / TILE * TILE : 0;
     const int end = w.first + TILE < w.length ? w.first + TILE : w.length;
     T *queries = shared_memory(), *grads = queries + TILE * ROW, *keys = grads + TILE * ROW, *values = keys + 2 * STEP * ROW;
@@ -270,13 +270,12 @@ extern "C" __global__ void __launch_bounds__(THREADS) backward_queries(
     v += w.start * s.v_token + g * s.v_head;
     auto fetch_keys = [&](int j, int turn) {
         if (j < end) {
-            fetch<STEP>(keys + turn * STEP * ROW, k + j * s.k_token, s.k_token, w.length - j, thread, THREADS);
-            fetch<STEP>(values + turn * STEP * ROW, v + j * s.v_token, s.v_token, w.length - j, thread, THREADS);
+            fetch<STEP, THREADS>(keys + turn * STEP * ROW, k + j * s.k_token, s.k_token, w.length - j, thread);
+            fetch<STEP, THREADS>(values + turn * STEP * ROW, v + j * s.v_token, s.v_token, w.length - j, thread);
         }
-        commit();
     };
-    fetch<TILE>(queries, q, s.q_token, w.length - w.first, thread, THREADS);
-    fetch<TILE>(grads, grad + at, dense, w.length - w.first, thread, THREADS);
+    fetch<TILE, THREADS>(queries, q, s.q_token, w.length - w.first, thread);
+    fetch<TILE, THREADS>(grads, grad + at, dense, w.length - w.first, thread);
     fetch_keys(begin, 0);
 
     const int row = 16 * warp + lane / 2;                                        // two lanes a row for delta
@@ -298,77 +297,82 @@ extern "C" __global__ void __launch_bounds__(THREADS) backward_queries(
         my_lse[half] = i + 8 * half < w.length ? lse[h * s.N + w.start + i + 8 * half] : 0;
     }
     for (int j = begin, turn = 0; j < end; j += STEP, turn ^= 1) {
-        fetch_keys(j + STEP, turn ^ 1);
-        wait<1>();
+        wait();
         __syncthreads();
+        fetch_keys(j + STEP, turn ^ 1);
+        const float ahead = j + lane % 4 * 2 - i;
         float p[STEP / 8][4] = {}, ds[STEP / 8][4] = {};
         multiply_rows<STEP>(p, queries + 16 * warp * ROW, keys + turn * STEP * ROW);
         multiply_rows<STEP>(ds, grads + 16 * warp * ROW, values + turn * STEP * ROW);
         #pragma unroll
         for (int n = 0; n < STEP / 8; ++n)
+            #pragma unroll
             for (int e = 0; e < 4; ++e) {
-                const float score = bias(p[n][e], j + 8 * n + lane % 4 * 2 + e % 2 - (i + e / 2 * 8));
+                const float score = bias(p[n][e], ahead + (8 * n + e % 2 - e / 2 * 8));
                 ds[n][e] = exp2_(score - my_lse[e / 2]) * (ds[n][e] - my_delta[e / 2]);
             }
         multiply_result<STEP>(sums, ds, keys + turn * STEP * ROW);
-        __syncthreads();
     }
     write(dq + at + 16 * warp * dense, dense, w.length - w.first - 16 * warp, sums, {s.scale, s.scale});
 }
 
-// Grid (G, tiles of keys): dk and dv (N, G, K), dense, summed over the heads that share a head of keys.  Scores are
+// Grid tiles of keys * G: dk and dv (N, G, K), dense, summed over the heads that share a head of keys.  Scores are
 // transposed here: rows are keys, columns queries.
 extern "C" __global__ void __launch_bounds__(THREADS) backward_keys(
         Shape s, const Work *work, const T *q, const T *k, const T *v, const float *slopes, const float *lse, const T *grad,
         const float *delta, T *dk, T *dv) {
-    const Work w = work[blockIdx.y];
-    const int g = blockIdx.x, group = s.H / s.G, thread = threadIdx.x, warp = thread / 32, lane = thread % 32;
+    const Work w = work[blockIdx.x / s.G];
+    const int g = blockIdx.x % s.G, group = s.H / s.G, thread = threadIdx.x, warp = thread / 32, lane = thread % 32;
     const long dense = (long)s.H * K;
     T *keys = shared_memory(), *values = keys + TILE * ROW, *queries = values + TILE * ROW, *grads = queries + 2 * STEP * ROW;
     float *lses = (float *)(grads + 2 * STEP * ROW), *deltas = lses + 2 * STEP;
-    // The last query that sees any of these keys, and so how many tiles of queries a head has.
+    // Behind the last query that sees any of these keys.  (Slopes are not negative, so no score overflows there.)
     const int reach = w.length - w.first - TILE < s.window ? w.length : w.first + TILE + s.window - 1;
-    const int tiles = (reach - w.first + STEP - 1) / STEP;
-    auto fetch_queries = [&](int step) {
-        if (step < tiles * group) {
-            const int h = g * group + step / tiles, i = w.first + step % tiles * STEP, turn = step % 2;
+    int next_h = g * group, next_i = w.first;                                    // of the tile fetched next
+    auto fetch_queries = [&](int turn) {
+        if (next_h < (g + 1) * group) {
+            const int h = next_h, i = next_i;
             const long token = w.start + i;
-            fetch<STEP>(queries + turn * STEP * ROW, q + token * s.q_token + h * s.q_head, s.q_token, w.length - i, thread, THREADS);
-            fetch<STEP>(grads + turn * STEP * ROW, grad + token * dense + h * K, dense, w.length - i, thread, THREADS);
+            fetch<STEP, THREADS>(queries + turn * STEP * ROW, q + token * s.q_token + h * s.q_head, s.q_token, w.length - i, thread);
+            fetch<STEP, THREADS>(grads + turn * STEP * ROW, grad + token * dense + h * K, dense, w.length - i, thread);
             if (thread < STEP) {
                 const bool real = i + thread < w.length;
                 copy4(lses + turn * STEP + thread, lse + h * s.N + token + (real ? thread : 0), real);
                 copy4(deltas + turn * STEP + thread, delta + h * s.N + token + (real ? thread : 0), real);
             }
+            next_i += STEP;
+            if (next_i >= reach) next_i = w.first, ++next_h;
         }
-        commit();
     };
-    fetch<TILE>(keys, k + (w.start + w.first) * s.k_token + g * s.k_head, s.k_token, w.length - w.first, thread, THREADS);
-    fetch<TILE>(values, v + (w.start + w.first) * s.v_token + g * s.v_head, s.v_token, w.length - w.first, thread, THREADS);
+    fetch<TILE, THREADS>(keys, k + (w.start + w.first) * s.k_token + g * s.k_head, s.k_token, w.length - w.first, thread);
+    fetch<TILE, THREADS>(values, v + (w.start + w.first) * s.v_token + g * s.v_head, s.v_token, w.length - w.first, thread);
     fetch_queries(0);
 
     const int j = w.first + 16 * warp + lane / 4;                                // the first of this lane's two keys
     float sum_k[K / 8][4] = {}, sum_v[K / 8][4] = {};
-    for (int step = 0; step < tiles * group; ++step) {
-        fetch_queries(step + 1);
-        wait<1>();
+    int h = g * group, i = w.first;
+    for (int turn = 0; h < (g + 1) * group; turn ^= 1) {
+        wait();
         __syncthreads();
-        const Bias bias(s, slopes, g * group + step / tiles);
-        const int i = w.first + step % tiles * STEP, turn = step % 2;
+        fetch_queries(turn ^ 1);
+        const Bias bias(s, slopes, h);
         const T *turn_queries = queries + turn * STEP * ROW, *turn_grads = grads + turn * STEP * ROW;
+        const float ahead = j - i - lane % 4 * 2;
         float p[STEP / 8][4] = {}, ds[STEP / 8][4] = {};
         multiply_rows<STEP>(p, keys + 16 * warp * ROW, turn_queries);
         multiply_rows<STEP>(ds, values + 16 * warp * ROW, turn_grads);
         #pragma unroll
         for (int n = 0; n < STEP / 8; ++n)
+            #pragma unroll
             for (int e = 0; e < 4; ++e) {
-                const int column = 8 * n + lane % 4 * 2 + e % 2;                 // beyond the sequence all is 0, and adds 0
-                p[n][e] = exp2_(bias(p[n][e], j + e / 2 * 8 - (i + column)) - lses[turn * STEP + column]);
+                const int column = 8 * n + lane % 4 * 2 + e % 2;                 // beyond the sequence all else is 0
+                p[n][e] = exp2_(bias(p[n][e], ahead - (8 * n + e % 2 - e / 2 * 8)) - lses[turn * STEP + column]);
                 ds[n][e] = p[n][e] * (ds[n][e] - deltas[turn * STEP + column]);
             }
         multiply_result<STEP>(sum_v, p, turn_grads);
         multiply_result<STEP>(sum_k, ds, turn_queries);
-        __syncthreads();
+        i += STEP;
+        if (i >= reach) i = w.first, ++h;
     }
     const int row = w.first + 16 * warp;
     const long at = ((w.start + row) * (long)s.G + g) * K;
@@ -394,12 +398,11 @@ extern "C" __global__ void __launch_bounds__(THREADS) decode(
     v += b * s.v_row + g * s.v_head;
     auto fetch_keys = [&](int j, int turn) {
         if (j < end) {
-            fetch<KEYS>(keys + turn * KEYS * ROW, k + j * s.k_token, s.k_token, end - j, lane, 32);
-            fetch<KEYS>(values + turn * KEYS * ROW, v + j * s.v_token, s.v_token, end - j, lane, 32);
+            fetch<KEYS, 32>(keys + turn * KEYS * ROW, k + j * s.k_token, s.k_token, end - j, lane);
+            fetch<KEYS, 32>(values + turn * KEYS * ROW, v + j * s.v_token, s.v_token, end - j, lane);
         }
-        commit();
     };
-    fetch<16>(queries, q + ((long)b * s.H + first_h) * K, K, heads, lane, 32);
+    if (begin < end) fetch<16, 32>(queries, q + ((long)b * s.H + first_h) * K, K, heads, lane);
     fetch_keys(begin, 0);
 
     const int row = lane / 4;
@@ -407,19 +410,18 @@ extern "C" __global__ void __launch_bounds__(THREADS) decode(
                           Bias(s, slopes, row + 8 < heads ? first_h + row + 8 : first_h)};
     Softmax softmax;
     for (int j = begin, turn = 0; j < end; j += KEYS, turn ^= 1) {
-        fetch_keys(j + KEYS, turn ^ 1);
-        wait<1>();
+        wait();
         __syncwarp();
+        fetch_keys(j + KEYS, turn ^ 1);
+        const float ahead = j + lane % 4 * 2 - (length - 1);
         float score[KEYS / 8][4] = {};
         multiply_rows<KEYS>(score, queries, keys + turn * KEYS * ROW);
         #pragma unroll
         for (int n = 0; n < KEYS / 8; ++n)
             for (int e = 0; e < 4; ++e) {
-                const int key = j + 8 * n + lane % 4 * 2 + e % 2;
-                score[n][e] = bias[e / 2](score[n][e], key - (length - 1));      // beyond the last, UNSEEN
+                score[n][e] = bias[e / 2](score[n][e], ahead + (8 * n + e % 2));      // beyond the last, UNSEEN
             }
         softmax.add<KEYS>(score, values + turn * KEYS * ROW);
-        __syncwarp();
     }
     #pragma unroll
     for (int half = 0; half < 2; ++half) {
@@ -438,7 +440,9 @@ extern "C" __global__ void __launch_bounds__(K) combine(const float *part, int p
     const long at = (long)blockIdx.y * gridDim.x + blockIdx.x;
     part += at * parts * (K + 2);
     float most = LEAST, total = 0, sum = 0;
+    #pragma unroll 8
     for (int n = 0; n < parts; ++n) most = fmaxf(most, part[n * (K + 2) + K]);
+    #pragma unroll 8
     for (int n = 0; n < parts; ++n) {
         const float weight = exp2_(part[n * (K + 2) + K] - most);
         sum += weight * part[n * (K + 2) + threadIdx.x];

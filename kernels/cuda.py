@@ -34,9 +34,9 @@ class Shape(ctypes.Structure):                                  # of cuda.cu
 
 
 def shared_bytes(kernel, K):
-    """What a block keeps in shared memory: rows of K + 8 numbers, the tiles that come by twice."""
+    """What a block keeps in shared memory: rows of K + 8 numbers, those that come by in two buffers."""
     step, keys = 4096 // K, 2048 // K                           # cuda.cu's STEP and KEYS
-    rows = {"forward": TILE + 4 * TILE, "backward_queries": 2 * TILE + 4 * step,
+    rows = {"forward": TILE + 4 * step, "backward_queries": 2 * TILE + 4 * step,
             "backward_keys": 2 * TILE + 4 * step, "decode": WARPS * (16 + 4 * keys), "combine": 0}[kernel]
     return rows * (K + 8) * 2 + (4 * step * 4 if kernel == "backward_keys" else 0)
 
@@ -46,11 +46,23 @@ def shared_bytes(kernel, K):
 @functools.cache
 def nvrtc():
     """The compiler; OSError where there is none."""
-    for path in Path(torch.__file__).parents[1].glob("nvidia/*/lib/libnvrtc.so.*"):
-        for part in path.parent.glob("libnvrtc-builtins.so.*"):
-            ctypes.CDLL(str(part), ctypes.RTLD_GLOBAL)          # it looks for this one by its plain name
+    major = (torch.version.cuda or "13").split(".")[0]
+    for path in Path(torch.__file__).parents[1].glob(f"nvidia/*/lib/libnvrtc.so.{major}"):
+        for part in path.parent.glob(f"libnvrtc-builtins.so.{major}*"):
+            ctypes.CDLL(str(part))                              # it looks for this one by its plain name
         return ctypes.CDLL(str(path))
-    return ctypes.CDLL(f"libnvrtc.so.{(torch.version.cuda or '13').split('.')[0]}")
+    return ctypes.CDLL(f"libnvrtc.so.{major}")
+
+
+def architecture(capability):
+    """That of the machine code for a card: the newest that the compiler knows and the card runs, "sm_90"."""
+    known = (ctypes.c_int * 100)()
+    nvrtc().nvrtcGetSupportedArchs(known)
+    fitting = [number for number in known if divmod(number, 10)[0] == capability[0]
+               and divmod(number, 10)[1] <= capability[1]]
+    if not fitting:
+        raise RuntimeError(f"this CUDA compiler knows no card of capability {capability[0]}.{capability[1]}")
+    return f"sm_{max(fitting)}"
 
 
 def binary(architecture, dtype, K):
@@ -81,20 +93,39 @@ def _compile(source, options):
         compiler.nvrtcDestroyProgram(ctypes.byref(program))
 
 
+@functools.cache
+def _libcuda():
+    return ctypes.CDLL("libcuda.so.1")
+
+
 def _driver(name, *arguments):
-    driver, message = ctypes.CDLL("libcuda.so.1"), ctypes.c_char_p()
-    if code := getattr(driver, name)(*arguments):
-        driver.cuGetErrorString(code, ctypes.byref(message))
+    if code := getattr(_libcuda(), name)(*arguments):
+        message = ctypes.c_char_p()
+        _libcuda().cuGetErrorString(code, ctypes.byref(message))
         raise RuntimeError(f"{name}: {(message.value or b'error %d' % code).decode()}")
+
+
+@functools.cache
+def _context(index):
+    """The context that PyTorch uses of a card."""
+    device, context = ctypes.c_int(), ctypes.c_void_p()
+    _driver("cuDeviceGet", ctypes.byref(device), index)
+    _driver("cuDevicePrimaryCtxRetain", ctypes.byref(context), device)
+    return context
+
+
+@functools.cache
+def _module(device, dtype, K):
+    module, path = ctypes.c_void_p(), binary(architecture(torch.cuda.get_device_capability(device)), dtype, K)
+    _driver("cuModuleLoadData", ctypes.byref(module), path.read_bytes())
+    return module
 
 
 @functools.cache
 def _function(kernel, device, dtype, K):
     """A kernel on a card, whose context is the current one."""
-    major, minor = torch.cuda.get_device_capability(device)
-    module, function = ctypes.c_void_p(), ctypes.c_void_p()
-    _driver("cuModuleLoadData", ctypes.byref(module), binary(f"sm_{major}{minor}", dtype, K).read_bytes())
-    _driver("cuModuleGetFunction", ctypes.byref(function), module, kernel.encode())
+    function = ctypes.c_void_p()
+    _driver("cuModuleGetFunction", ctypes.byref(function), _module(device, dtype, K), kernel.encode())
     _driver("cuFuncSetAttribute", function, DYNAMIC_SHARED_SIZE, shared_bytes(kernel, K))
     return function
 
@@ -102,6 +133,7 @@ def _function(kernel, device, dtype, K):
 def launch(kernel, grid, threads, q, pointers):
     """Puts a kernel for numbers and heads like q's on the current stream."""
     with torch.cuda.device(q.device):
+        _driver("cuCtxSetCurrent", _context(q.device.index))    # a new thread, as backward's may be, has none
         _driver("cuLaunchKernel", _function(kernel, q.device, q.dtype, q.shape[-1]), *grid, threads, 1, 1,
                 shared_bytes(kernel, q.shape[-1]), ctypes.c_void_p(torch.cuda.current_stream().cuda_stream),
                 pointers, None)
@@ -116,9 +148,9 @@ def missing():
     if torch.version.cuda is None or torch.cuda.get_device_capability() < OLDEST:
         return "cuda.cu needs an NVIDIA card of compute capability 8.0"
     try:
-        nvrtc()
-    except OSError as error:
-        return f"no CUDA compiler ({error})"
+        binary(architecture(torch.cuda.get_device_capability()), torch.bfloat16, 128)
+    except (OSError, RuntimeError) as error:                    # no compiler, no room, no such card known
+        return str(error).splitlines()[0]
     return ""
 
 
@@ -141,14 +173,14 @@ def _in_line(*tensors):
             else x.clone(memory_format=torch.contiguous_format) for x in tensors]
 
 
-def _slopes(slopes_H):
-    return None if slopes_H is None else slopes_H.float().contiguous()
+def _slopes(slopes_H, q):
+    return None if slopes_H is None else slopes_H.to(q.device, torch.float32).contiguous()
 
 
 @functools.lru_cache(maxsize=16)                                # one for all layers
 def _tiles(lengths, device):
-    """Two tables of (a sequence's start, its length, a tile's first row): of queries, which meet all keys
-    before them, and of keys, which meet all queries after.  Those with most work come first."""
+    """Two tables, on the card, of (a sequence's start, its length, a tile's first row): of queries, which
+    meet all keys before them, and of keys, which meet all queries after.  Those with most work come first."""
     tiles, start = [], 0
     for length in lengths:
         tiles += [(start, length, first) for first in range(0, length, TILE)]
@@ -164,10 +196,11 @@ class _Attention(torch.autograd.Function):
         (N, H, K), G = q.shape, k.shape[1]
         check(q, k, v, G, takes(q, k) and len(k) == N == sum(lengths))
         out, lse_HN = q.new_empty(N, H, K), q.new_empty(H, N, dtype=torch.float32)
-        shape = Shape(*q.stride()[:2], *k.stride()[:2], 0, *v.stride()[:2], 0, N, H, G, window or NO_WINDOW,
-                      K**-0.5)
-        tiles, slopes = _tiles(tuple(lengths), q.device), _slopes(slopes_H)
-        _call("forward", (H, len(tiles[0]), 1), 32 * WARPS, q, shape, tiles[0], q, k, v, slopes, out, lse_HN)
+        shape = Shape(*q.stride()[:2], *k.stride()[:2], 0, *v.stride()[:2], 0, N, H, G,
+                      window or NO_WINDOW, K**-0.5)
+        tiles, slopes = _tiles(tuple(lengths), q.device), _slopes(slopes_H, q)
+        _call("forward", (H * len(tiles[0]), 1, 1), 32 * WARPS, q,
+              shape, tiles[0], q, k, v, slopes, out, lse_HN)
         ctx.save_for_backward(q, k, v, out, lse_HN)
         ctx.tiles, ctx.slopes, ctx.shape = tiles, slopes, shape
         return out
@@ -179,9 +212,9 @@ class _Attention(torch.autograd.Function):
         (of_queries, of_keys), slopes, shape = ctx.tiles, ctx.slopes, ctx.shape
         (grad,), delta_HN = _in_line(grad_NHK.to(q.dtype).contiguous()), torch.empty_like(lse_HN)
         dq, dk, dv = (torch.empty(x.shape, dtype=x.dtype, device=x.device) for x in (q, k, v))
-        _call("backward_queries", (shape.H, len(of_queries), 1), 32 * WARPS, q,
+        _call("backward_queries", (shape.H * len(of_queries), 1, 1), 32 * WARPS, q,
               shape, of_queries, q, k, v, slopes, out, lse_HN, grad, delta_HN, dq)
-        _call("backward_keys", (shape.G, len(of_keys), 1), 32 * WARPS, q,
+        _call("backward_keys", (shape.G * len(of_keys), 1, 1), 32 * WARPS, q,
               shape, of_keys, q, k, v, slopes, lse_HN, grad, delta_HN, dk, dv)
         return dq, dk, dv, None, None, None
 
@@ -193,7 +226,7 @@ def attention_cuda(q_NHK, k_NGK, v_NGK, lengths, slopes_H=None, window=0):
 
 def decode_cuda(q_BHK, k_BGTK, v_BGTK, length_B, slopes_H=None, window=0):
     """attention_decode() of attention.py, by the kernels; (B, H, K).  Lengths stay on the card, and are not
-    checked.  A row's keys are divided among as many warps as keep all processors busy."""
+    checked.  A row's keys are divided among as many warps as keep all processors busy, 64 a warp or more."""
     (B, H, K), (G, T) = q_BHK.shape, k_BGTK.shape[1:3]
     q, k, v = _in_line(q_BHK.contiguous(), k_BGTK, v_BGTK)
     check(q, k, v, G, takes(q, k) and len(k) == len(length_B) == B)
@@ -201,9 +234,9 @@ def decode_cuda(q_BHK, k_BGTK, v_BGTK, length_B, slopes_H=None, window=0):
                   v_head=v.stride(1), v_token=v.stride(2), H=H, G=G, window=window or NO_WINDOW,
                   scale=K**-0.5)
     rows = G * -(-(H // G) // 16)
-    blocks = min(-(-2 * processors(q.device) // (rows * B)), -(-T // (WARPS * 2048 // K)))
+    blocks = min(-(-2 * processors(q.device) // (rows * B)), -(-T // (WARPS * 64)))
     part, out = q.new_empty(B, H, blocks * WARPS, K + 2, dtype=torch.float32), torch.empty_like(q)
     _call("decode", (blocks, rows, B), 32 * WARPS, q,
-          shape, length_B.to(torch.int64).contiguous(), q, k, v, _slopes(slopes_H), part)
+          shape, length_B.to(q.device, torch.int64).contiguous(), q, k, v, _slopes(slopes_H, q), part)
     _call("combine", (H, B, 1), K, q, part, blocks * WARPS, out)
     return out

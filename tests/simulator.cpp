@@ -36,7 +36,7 @@ struct Lane {
     State state;
     const char *where;                                           // what the warp does together,
     void *to; const void *from; uint32_t words[2];               // and this lane's part in it
-    std::vector<std::vector<Copy>> groups;                       // of copies; the last one is open
+    std::vector<Copy> copies;                                    // under way
     ucontext_t context;
     std::vector<char> stack;
 };
@@ -89,17 +89,13 @@ static void carry_out(const Copy &copy) { copy.real ? std::memcpy(copy.to, copy.
 static void start(Copy copy) {
     check(copy.to, copy.bytes, copy.bytes);
     if ((uintptr_t)copy.from % copy.bytes) fail("global memory is not in line");
-    chance() % 2 ? carry_out(copy) : current->groups.back().push_back(copy);
+    chance() % 2 ? carry_out(copy) : current->copies.push_back(copy);
 }
 static void copy16(void *to, const void *from, bool real) { start({to, from, 16, real}); }
 static void copy4(void *to, const void *from, bool real) { start({to, from, 4, real}); }
-static void commit() { current->groups.emplace_back(); }
-template <int n> void wait() {
-    auto &groups = current->groups;
-    while (groups.size() > n + 1) {                              // the open group is not waited for
-        for (const Copy &copy : groups.front()) carry_out(copy);
-        groups.erase(groups.begin());
-    }
+static void wait() {
+    for (const Copy &copy : current->copies) carry_out(copy);
+    current->copies.clear();
 }
 
 static void matrices(unsigned (&x)[4], const T *row, bool transposed) {
@@ -175,6 +171,7 @@ static void (*body)(void **);
 static void **arguments;
 static void run() {
     body(arguments);
+    if (!current->copies.empty()) fail("a thread ends while its copies are under way");
     current->state = DONE;
     swapcontext(&current->context, &scheduler);
 }
@@ -195,7 +192,7 @@ static void run_block(int threads, size_t shared) {
     for (int t = 0; t < threads; ++t) order[t] = warps[t / 32] * 32 + t % 32;
     for (int t = 0; t < threads; ++t) {
         Lane &lane = lanes[t];
-        lane.index = {t, 0, 0}, lane.state = READY, lane.groups.assign(1, {});
+        lane.index = {t, 0, 0}, lane.state = READY, lane.copies.clear();
         lane.stack.resize(1 << 16);
         getcontext(&lane.context);
         lane.context.uc_stack.ss_sp = lane.stack.data(), lane.context.uc_stack.ss_size = lane.stack.size();
