@@ -8,6 +8,7 @@ Joining converted sets into the files that training and evaluation read.  (Not h
     pretrain.txt                          the text of the training records, a paragraph a line
 """
 import argparse
+import itertools
 from pathlib import Path
 
 from data.releases import SETS, apart, digest, json_lines, read_records, report_errors, write_files
@@ -17,6 +18,11 @@ TASKS = ("dialogue", "exam", "diagnosis", "qa")
 
 def paragraph(record):
     return " ".join(" ".join(message["content"] for message in record["messages"]).split()) + "\n"
+
+
+def asked(record):
+    """The messages up to the first answer."""
+    return list(itertools.takewhile(lambda message: message["role"] != "assistant", record["messages"]))
 
 
 def combine(folder, names, prompts_from):
@@ -29,9 +35,9 @@ def combine(folder, names, prompts_from):
     kept, dropped = apart(sets)
     files = {kind: kept[kind] for kind in SETS if kind != "test"}
     files |= {f"test_{task}": [record for record in kept["test"] if record["task"] == task] for task in TASKS}
-    questions = {record["messages"][0]["content"]: record for record in kept["train"]
+    questions = {asked(record)[-1]["content"]: record for record in kept["train"]
                  if record["source"] == prompts_from}
-    files["prompts"] = [{"id": record["id"], "source": record["source"], "messages": record["messages"][:1]}
+    files["prompts"] = [{"id": record["id"], "source": record["source"], "messages": asked(record)}
                         for record in questions.values()]
     texts = {f"{name}.jsonl": json_lines(records) for name, records in files.items()}
     write_files(folder, texts | {"pretrain.txt": "".join(paragraph(record) for record in kept["train"])})

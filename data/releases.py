@@ -12,6 +12,7 @@ import hashlib
 import html
 import io
 import json
+import lzma
 import os
 import re
 import sys
@@ -24,7 +25,8 @@ from pathlib import Path
 SPLITS = ("test", "valid", "train")                  # a question belongs to the first that asks it: `apart`
 SETS = ("test", "valid", "preferences_valid", "train", "preferences_train")
 KIND = {str: "text", list: "list", dict: "object", int: "number"}
-GAP = re.compile(r"[\s,\[\]]*")                      # what may stand between the objects of a JSON list
+GAP = {dict: re.compile(r"[\s,\[\]]*"),              # what may stand between the records of a JSON list
+       list: re.compile(r"(\A\s*\[)?[\s,]*(\]\s*\Z)?")}
 
 
 def digest(*texts):
@@ -47,6 +49,22 @@ def find(release, pattern, required=True):
     return found[0] if found else None
 
 
+def find_all(release, *patterns):
+    """All files of these names in the folder of a release, at any depth; or the file that `release` is."""
+    found = sorted({path for pattern in patterns for path in release.rglob(pattern) if path.is_file()})
+    if not found and not release.is_file():
+        raise FileNotFoundError(f"{release}: no {' or '.join(patterns)} in it; see the head of the converter")
+    return found or [release]
+
+
+def official_splits(paths):
+    """(split, path) of files whose names say train, dev or test; no split where all say the same."""
+    words = {"train": "train", "valid": "val|dev", "test": "test"}
+    named = [(next((split for split, word in words.items()
+                    if re.search(rf"(?<![a-z])({word})", path.stem, re.I)), None), path) for path in paths]
+    return named if len({split for split, _ in named}) > 1 else [(None, path) for path in paths]
+
+
 def only_file(release, pattern):
     """The file of a release that has but one: `release` is its folder, or the file, whatever its name."""
     return release if release.is_file() else find(release, pattern)
@@ -61,17 +79,25 @@ def read_text(path):
                 if len(names) != 1:
                     raise ValueError(f"{path}:1: {len(names)} files in the archive, not one; unpack it here")
                 data = archive.read(names[0])
+        elif path.suffix == ".xz":
+            data = lzma.decompress(path.read_bytes())
         else:
             data = path.read_bytes()
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, OSError) as error:
+        if getattr(error, "filename", None):         # no such file, no permission
+            raise
         raise ValueError(f"{path}:1: the archive cannot be read ({error}); download it again") from None
+    if b"\0" in data:
+        line = data.count(b"\n", 0, data.index(b"\0")) + 1
+        raise ValueError(f"{path}:{line}: a byte 0, which no text has; save the file as UTF-8")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
+        start = error.start
     try:
         return data.decode("gb18030")                # damaged UTF-8 is hardly ever whole GB18030
-    except UnicodeDecodeError:
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, max(start, error.start)) + 1     # of the encoding that holds for longer
         raise ValueError(f"{path}:{line}: neither UTF-8 nor GB18030; save the file as UTF-8") from None
 
 
@@ -84,19 +110,21 @@ def read_records(path):
         raise ValueError(f"{path}:1: no records in it; download it again")
 
 
-def json_records(path, text):
+def json_records(path, text, kind=dict):
     decoder, line, end = json.JSONDecoder(), 1, 0
-    while (start := GAP.match(text, end).end()) < len(text):
+    while (start := GAP[kind].match(text, end).end()) < len(text):
         line += text.count("\n", end, start)
         try:
             record, end = decoder.raw_decode(text, start)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{path}:{line}: the record here is not JSON ({error.msg}); repair it") from None
-        if not isinstance(record, dict):
-            raise ValueError(f"{path}:{line}: {text[start:start + 20].strip()!r} is no object; repair it")
+        except (ValueError, RecursionError) as error:        # also numbers of 5,000 digits, lists 1,000 deep
+            reason = getattr(error, "msg", error)
+            raise ValueError(f"{path}:{line}: the record here is not JSON ({reason}); repair it") from None
+        if not isinstance(record, kind):
+            found = text[start:start + 20].strip()
+            raise ValueError(f"{path}:{line}: {found!r} is no {KIND[kind]}; repair it")
         yield f"{path}:{line}", record
         line += text.count("\n", start, end)
-    if text.lstrip()[0] == "[" and text.rstrip()[-1] != "]":
+    if text.lstrip()[:1] == "[" and "]" not in text[end:]:
         raise ValueError(f"{path}:{line}: the list has no end, the file was cut; download it again")
 
 
@@ -120,13 +148,14 @@ def field(record, place, name, kind=str):
     """A field of the record, checked; text comes without the mark-up of web pages."""
     value = record.get(name)
     if not isinstance(value, kind):
-        found = type(value).__name__ if name in record else f"only {', '.join(map(str, record))}"
+        found = type(value).__name__ if name in record else f"only {', '.join(map(str, record))[:100]}"
         raise ValueError(f"{place}: no {KIND[kind]} '{name}' (found {found}); see the head of the converter")
     return clean(value) if kind is str else value
 
 
 def clean(text):
-    text = html.unescape(re.sub(r"<br ?/?>", "\n", text)).strip()
+    text = html.unescape(re.sub(r"<br ?/?>|\r\n?", "\n", text))
+    text = re.sub(r"[\0-\x08\x0b-\x1f\x7f]", "", text).strip()         # control characters
     return text.encode(errors="ignore").decode()     # drops halves of characters that a cut in UTF-16 left
 
 
@@ -143,8 +172,9 @@ def apart(sets):
         split = name.removeprefix("preferences_")
         for record in sets.get(name, []):
             key = question_key(record)
-            answer = record.get("chosen") or record["messages"][-1]["content"]
-            full_key = name, key, answer, record.get("rejected")
+            answers = record.get("answers") or (record.get("chosen") or record["messages"][-1]["content"],
+                                                record.get("rejected"))
+            full_key = name, key, *answers
             asked_in.setdefault(key, split)
             if SPLITS.index(asked_in[key]) < SPLITS.index(split):
                 dropped[f"asked in {asked_in[key]}"] += 1
@@ -161,17 +191,25 @@ class Sets:
 
     def __init__(self, source, max_chars=1500):
         self.source, self.max_chars, self.records, self.dropped = source, max_chars, {}, Counter()
+        self.cleaned = Counter()                     # what was taken out of records that stay, by kind
 
-    def add_task(self, split, task, id, texts, **meta):
-        """texts: the turns of user and assistant, the user's first."""
+    def add_task(self, split, task, id, texts, system="", **meta):
+        """texts: the turns of user and assistant, the user's first; system: what stands before them."""
         if self._usable(texts[:-1], texts[-1:]):
             roles = ["user", "assistant"] * (len(texts) // 2)
             messages = [{"role": role, "content": text} for role, text in zip(roles, texts, strict=True)]
+            if system:
+                messages.insert(0, {"role": "system", "content": system})
             self._add(split, id, task=task, messages=messages, meta=meta)
 
     def add_preference(self, split, id, messages, chosen, rejected):
         if self._usable([message["content"] for message in messages], [chosen, rejected]):
             self._add(f"preferences_{split}", id, messages=messages, chosen=chosen, rejected=rejected)
+
+    def add_ranking(self, split, id, messages, answers):
+        """answers: two or more, from best to worst."""
+        if self._usable([message["content"] for message in messages], answers):
+            self._add(f"preferences_{split}", id, messages=messages, answers=answers)
 
     def halve_valid(self):
         """For a release without its test file: half of the validation records become the test."""
@@ -204,7 +242,9 @@ class Sets:
         sizes = ", ".join(f"{name} {len(kept[name])}" for name in reversed(SETS) if kept[name])
         reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(self.dropped.items())) or "none"
         dropped = self.dropped.total()
-        return f"{self.source}: in {total}, out {total - dropped} ({sizes}), dropped {dropped} ({reasons})"
+        cleaned = "".join(f"; {kind} {count}" for kind, count in sorted(self.cleaned.items()))
+        return (f"{self.source}: in {total}, out {total - dropped} ({sizes}), "
+                f"dropped {dropped} ({reasons}){cleaned}")
 
 
 def json_lines(records):
@@ -229,21 +269,25 @@ def report_errors(action):
     try:
         print(action())
     except (ValueError, OSError) as error:
-        print(" ".join(str(error).split()), file=sys.stderr)
+        said = " ".join(str(error).split())          # what was found may be a whole file
+        print(said if len(said) < 1000 else f"{said[:500]} ... {said[-300:]}", file=sys.stderr)
         sys.exit(2)
 
 
-def command(source, convert, argv=None):
-    """The command line of a converter."""
+def command(source, convert, argv=None, max_chars=1500, **flags):
+    """The command line of a converter.  flags: {name: what add_argument takes}, keywords of convert."""
     parser = argparse.ArgumentParser(prog=f"python -m data.prepare_{source}", description=convert.__doc__)
     parser.add_argument("release", type=Path, help="the folder of the release, or its only file")
     parser.add_argument("--out", type=Path, required=True, help="the folder to write to")
-    parser.add_argument("--max-chars", type=int, default=1500, help="drop longer records (default 1500)")
+    parser.add_argument("--max-chars", type=int, default=max_chars,
+                        help=f"drop longer records (default {max_chars})")
+    for name, flag in flags.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", **flag)
     args = parser.parse_args(argv)
 
     def convert_and_write():
         sets = Sets(source, args.max_chars)
-        convert(args.release, sets)
+        convert(args.release, sets, **{name: getattr(args, name) for name in flags})
         if not sets.records:
             why = dict(sets.dropped) or "none of its files is here"
             raise ValueError(f"{args.release}: no usable record ({why}); see the head of the converter")
