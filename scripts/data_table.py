@@ -18,7 +18,7 @@ MORE = [("medqa", ["--part", "us"])]                            # other parts of
 
 
 def main(releases, out):
-    print("| converter | release | in | out | sets | dropped | s |\n| --- | --- | --- | --- | --- | --- | --- |")
+    print("| converter | release | in | out | made | dropped | besides | s |\n" + "| --- " * 8 + "|")
     for name, flags in sorted([*((name, []) for name in FOLDERS), *MORE], key=lambda row: row[0].lower()):
         folder = releases / FOLDERS[name]
         if not folder.is_dir():
@@ -26,8 +26,9 @@ def main(releases, out):
         start = time.perf_counter()
         ended = subprocess.run([sys.executable, "-m", f"data.prepare_{name}", folder, "--out", out, *flags],
                                capture_output=True, text=True, cwd=ROOT)
-        counts = re.match(r"[^:]*: in (\d+), out (\d+)(?: \((.*?)\))?, dropped \d+ \((.*?)\)(;.*)?$", ended.stdout)
-        cells = counts.groups("") if counts else ("", "", "", ended.stdout.strip() or ended.stderr.strip())
+        counts = re.match(r"[^:]*: in (\d+), out (\d+)(?: \((.*?)\))?, dropped \d+ \((.*?)\)(?:; (.*))?$",
+                          ended.stdout)
+        cells = counts.groups("") if counts else [ended.stderr.strip(), *[""] * 4]
         title = " ".join([name, *flags])
         print(f"| {title} | {FOLDERS[name]} | {' | '.join(cells)} | {time.perf_counter() - start:.1f} |")
 

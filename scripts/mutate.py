@@ -44,7 +44,9 @@ def unpacked(path, data):
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             name, = (name for name in archive.namelist() if name[-1] != "/")
             return archive.read(name), partial(zipped, name)
-    return (lzma.decompress(data), partial(lzma.compress, preset=0)) if path.suffix == ".xz" else (data, bytes)
+    if path.suffix == ".xz":
+        return lzma.decompress(data), partial(lzma.compress, preset=0)
+    return data, bytes
 
 
 def zipped(name, data):
@@ -68,11 +70,13 @@ def piece_of(data):
     with contextlib.suppress(json.JSONDecodeError):
         records = json.loads(text)
         if isinstance(records, list):
-            return json.dumps(records[:max(3, len(records) * PIECE // len(text))], ensure_ascii=False).encode()
+            records = records[:max(3, len(records) * PIECE // len(text))]
+            return json.dumps(records, ensure_ascii=False).encode()
     if text.lstrip()[0] == "[":                                 # a list that is not quite JSON's
         return data
     lines, kept = text.splitlines(keepends=True), []
-    while lines and (sum(map(len, kept)) < PIECE or text.startswith("id=") and not lines[0].startswith("id=")):
+    blocks = text.startswith("id=")                             # MedDialog's
+    while lines and (sum(map(len, kept)) < PIECE or blocks and not lines[0].startswith("id=")):
         kept.append(lines.pop(0))
     while '"' in "".join(kept) and "".join(kept).count('"') % 2 and lines:      # not inside a cell of CSV
         kept.append(lines.pop(0))
@@ -105,8 +109,13 @@ def swap_names(data, rng):
 
 
 def recode(data, rng):
-    text = data.decode("utf-8", "replace")
-    return text.encode(rng.choice(["utf-16", "gb18030", "utf-8-sig", "latin-1", "utf-32", "shift-jis"]), "replace")
+    other = rng.choice(["utf-16", "gb18030", "utf-8-sig", "latin-1", "utf-32", "shift-jis"])
+    return data.decode("utf-8", "replace").encode(other, "replace")
+
+
+def bit(data, rng):
+    at = rng.randrange(max(1, len(data)))
+    return data[:at] + bytes(byte ^ 1 << rng.randrange(8) for byte in data[at:at + 1]) + data[at + 1:]
 
 
 def put(data, rng, what):
@@ -137,25 +146,25 @@ def value_changed(data, rng):
 
 
 DAMAGE = {
-    "cut": lambda d, r: d[:r.randrange(len(d) + 1)], "empty": lambda d, r: b"", "blank": lambda d, r: b" \n\n",
-    "a bit": lambda d, r: d[:r.at] + bytes([d[r.at] ^ 1 << r.randrange(8)]) + d[r.at + 1:] if d else d,
-    "NUL": lambda d, r: put(d, r, b"\0"), "a lone byte": lambda d, r: put(d, r, bytes([r.randrange(128, 256)])),
-    "control characters": lambda d, r: put(d, r, b"\x08\x1b[2J\x7f"), "a quote": lambda d, r: put(d, r, b'"'),
-    "a comma": lambda d, r: put(d, r, b","), "a tab": lambda d, r: put(d, r, b"\t"),
-    "a bracket": lambda d, r: put(d, r, r.choice([b"[", b"]", b"{", b"}", b"<", b">", b"("])),
-    "a long field": lambda d, r: put(d, r, b"x" * 300_000), "deep lists": lambda d, r: put(d, r, b"[" * 50_000),
-    "deep objects": lambda d, r: put(d, r, b'{"a":' * 50_000), "a hole": lambda d, r: without(d, r, 200),
-    "a large hole": lambda d, r: without(d, r, 5000), "names swapped": swap_names, "recoded": recode,
-    "a line": lines_changed, "another value": value_changed,
+    "cut": lambda d, r: d[:r.randrange(len(d) + 1)], "empty": lambda d, r: b"",
+    "blank": lambda d, r: b" \n\n",
+    "a bit": bit, "a hole": lambda d, r: without(d, r, 200), "a large hole": lambda d, r: without(d, r, 5000),
+    "a line": lines_changed, "another value": value_changed, "names swapped": swap_names, "recoded": recode,
     "CRLF": lambda d, r: d.replace(b"\n", b"\r\n"), "CR": lambda d, r: d.replace(b"\n", b"\r"),
-    "a digit": lambda d, r: put(d, r, b"9" * 5000), "twice": lambda d, r: d + d}
+    "twice": lambda d, r: d + d,
+    "a lone byte": lambda d, r: put(d, r, bytes([r.randrange(128, 256)])),
+    "a mark": lambda d, r: put(d, r, r.choice([b'"', b",", b"\t", b"[", b"]", b"{", b"}", b"<", b">", b"("])),
+    "NUL": lambda d, r: put(d, r, b"\0"), "control characters": lambda d, r: put(d, r, b"\x08\x1b[2J\x7f"),
+    "a long field": lambda d, r: put(d, r, b"x" * 300_000),
+    "a long number": lambda d, r: put(d, r, b"9" * 5000),
+    "deep lists": lambda d, r: put(d, r, b"[" * 50_000),
+    "deep objects": lambda d, r: put(d, r, b'{"a":' * 50_000)}
 
 
 def damaged(path, data, rng):
     """(what was done, the file so damaged): the file itself, or what is packed in it."""
     kind = rng.choice(sorted(DAMAGE))
     inside, pack = unpacked(path, data) if rng.random() < 0.7 else (data, bytes)
-    rng.at = rng.randrange(max(1, len(inside)))
     return kind, pack(DAMAGE[kind](inside, rng))
 
 
@@ -246,7 +255,8 @@ def main():
             if fault:
                 faulty += 1
                 print(f"{number}: {name}, {kind}: {fault}", flush=True)
-    print(f"{len(numbers)} trials of {len(releases)} converters, {refused.total()} refused, {faulty} with faults")
+    print(f"{len(numbers)} trials of {len(releases)} converters, {refused.total()} refused, "
+          f"{faulty} with faults")
     sys.exit(faulty > 0)
 
 
