@@ -37,6 +37,8 @@ class Graph:
             self._tails.setdefault((fact.head, fact.relation), []).append(fact.tail)
             self._linked.setdefault(fact.head, {fact.head}).add(fact.tail)
             self._linked.setdefault(fact.tail, {fact.tail}).add(fact.head)
+        self._by_relation = {name: tuple(facts) for name, facts in self._by_relation.items()}
+        self._tails = {pair: tuple(tails) for pair, tails in self._tails.items()}
 
     def facts(self, relation=None):
         return self._facts if relation is None else tuple(self._by_relation.get(relation, ()))
@@ -87,6 +89,16 @@ class Graph:
         linked = tail in self._linked.get(head, {head})
         return linked or any(tail in known or known in tail for known in self.tails(head, relation))
 
+    def near(self, head, relation, tail):
+        """Close, or of no other characters (English: words) than a true tail: 支持治疗, 支持性治疗."""
+        parts = _parts(tail)
+        return self.close(head, relation, tail) or any(
+            parts <= _parts(known) or _parts(known) <= parts for known in self.tails(head, relation))
+
+
+def _parts(name):
+    return set(name.lower().split() if name.isascii() else name)
+
 
 def read_table(path, columns):
     """Lines of tab-separated text with exactly `columns` filled cells, as (line number, cells)."""
@@ -102,6 +114,8 @@ def read_table(path, columns):
             raise ValueError(f"{path}:{number}: {len(cells)} columns, not {columns}; put one tab between two")
         if line.strip() and not all(cells):
             raise ValueError(f"{path}:{number}: column {cells.index('') + 1} is empty; fill it or drop it")
+        if "\0" in line:
+            raise ValueError(f"{path}:{number}: a NUL byte; the file is damaged, make it anew")
         if line.strip():
             yield number, cells
 
