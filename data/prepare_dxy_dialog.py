@@ -22,7 +22,8 @@ def parse(path):
             value = ast.literal_eval(text.strip()) if line.strip() else []
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             value = None
-        if not isinstance(value, list) or not all(isinstance(record, dict) for record in value):
+        if not isinstance(value, list) or not all(isinstance(record, dict) for record in value) \
+                or value and split not in ("train", "test"):
             raise ValueError(f"{path}:{number}: not train@ or test@ and a list of dicts; download it again")
         if value:
             lists[split] = f"{path}:{number}", value
@@ -39,7 +40,7 @@ def convert(release, sets):
             said = field(record, here, "dialog", list)
             if not all(isinstance(text, str) for text in said):
                 raise ValueError(f"{here}: 'dialog' should be texts; repair it")
-            texts = [clean(text) if i == 0 else text.translate(MARKS) for i, text in enumerate(said)]
+            texts = [clean(text.translate(MARKS) if i else text) for i, text in enumerate(said)]
             roles = ["user", "assistant"] * len(texts)
             symptoms = {symptom: known for kind in ("explicit", "implicit")
                         for symptom, known in field(goal, here, f"{kind}_inform_slots", dict).items()}

@@ -3,7 +3,7 @@ Do the converters survive damaged releases?  Takes small pieces of real ones, da
 twenty ways, and runs the converter on it.
 
     python scripts/mutate.py RELEASES --count 10000          RELEASES as data/README.md names its folders;
-                                                             about a quarter of an hour on two cores
+                                                             three minutes
 
 A trial ends well if there are records that training can read, and the command ends with 0; or if one line
 says what is wrong with which file, nothing is written, and it ends with 2.  Within ten seconds, either way.
