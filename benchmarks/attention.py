@@ -2,6 +2,7 @@
 Attention: ours against PyTorch's fused kernels and the operations of transformers' BLOOM, in the same run.
 
     python benchmarks/attention.py          about 10 minutes on two cores; needs no peer
+    python benchmarks/attention.py --decoding       the last table alone: seconds
 
 Forward and backward, 16 heads of 64.  The last row of a table is the time of as many multiplications at the
 pace of one large float32 product here: no attention in float32 can be much faster.
@@ -79,6 +80,12 @@ def main():
     limit = pace()
     print(f"{torch.get_num_threads()} threads; attention on cpu: {backend('cpu')}; "
           f"a large product: {2 * limit / 1e9:.0f} GFLOP/s\n")
+    if "--decoding" not in sys.argv[1:]:
+        forward_and_backward(limit)
+    decoding()
+
+
+def forward_and_backward(limit):
     for dtype in (torch.float32, torch.bfloat16):
         name = str(dtype).removeprefix("torch.")
         for T in (1024, 2048):
@@ -86,6 +93,9 @@ def main():
                                          "key bias": key_bias, "ours": ours}, [T], dtype, limit)
         compare(f"{name}, 8 x 256", {"dense mask": masked, "key bias": key_bias, "ours": ours}, [256] * 8,
                 dtype, limit)
+
+
+def decoding():
     rows = []
     for dtype in (torch.float32, torch.bfloat16):
         for B, G in ((8, 16), (32, 16), (16, 4)):
