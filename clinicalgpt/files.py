@@ -44,7 +44,7 @@ def read_jsonl(path):
                 continue
             try:
                 value = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
-            except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+            except (ValueError, RecursionError) as error:       # also UTF-8, and numbers of 5,000 digits
                 raise ValueError(f"{path}:{number}: not a JSON line ({error}); "
                                  "one record a line, UTF-8") from None
             if not isinstance(value, dict):

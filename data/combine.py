@@ -34,8 +34,8 @@ def combine(folder, names, prompts_from):
         sets[kind] = sorted(records, key=lambda record: digest(record["id"]))
     kept, dropped = apart(sets)
     files = {kind: kept[kind] for kind in SETS if kind != "test"}
-    files |= {f"test_{task}": [record for record in kept["test"] if record["task"].replace("kg", "qa") == task]
-              for task in TASKS}
+    files |= {f"test_{task}": [record for record in kept["test"]
+                               if {"kg": "qa"}.get(record["task"], record["task"]) == task] for task in TASKS}
     questions = {asked(record)[-1]["content"]: record for record in kept["train"]
                  if record["source"] == prompts_from}
     files["prompts"] = [{"id": record["id"], "source": record["source"], "messages": asked(record)}

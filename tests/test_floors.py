@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-FLOORS = ["data files kernels metrics patterns ppo report reward rope", "bpe cli config judge lora weights",
+FLOORS = ["files kernels metrics patterns ppo report reward rope", "bpe cli config data judge lora weights",
           "model tokenizer", "template", "dataset generate", "clinicalgpt run tasks", "export pretrain",
           "evaluate train_sft", "train_ppo train_reward", "tests"]       # the lowest first
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms.split()}
