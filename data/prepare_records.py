@@ -6,8 +6,8 @@
 A flag takes a column, or several with commas between.  Without flags the columns are those of COLUMNS; any
 may be absent but the diagnosis and one that tells of the patient.  --text is a record in one text, whose
 headings are recognised.  Of several diagnoses the first is the label.  All records of a patient go into the
-same set; the patient's number is not written.  Nothing is made anonymous here: take names and numbers out of
-the texts first.
+same set; the patient's number is not written.  Names, numbers and dates are replaced (privacy.py), as far as
+rules find them: let a person read what comes out.
 """
 import re
 

@@ -22,6 +22,8 @@ import zlib
 from collections import Counter
 from pathlib import Path
 
+from data.privacy import deidentify_record
+
 SPLITS = ("test", "valid", "train")                  # a question belongs to the first that asks it: `apart`
 SETS = ("test", "valid", "preferences_valid", "train", "preferences_train")
 KIND = {str: "text", list: "list", dict: "object", int: "number"}
@@ -189,8 +191,9 @@ def apart(sets):
 class Sets:
     """The records made from one release, by set, and the count of those dropped, by reason."""
 
-    def __init__(self, source, max_chars=1500):
+    def __init__(self, source, max_chars=1500, deidentify=True, seed=0):
         self.source, self.max_chars, self.records, self.dropped = source, max_chars, {}, Counter()
+        self.deidentify, self.seed = deidentify, seed
         self.cleaned = Counter()                     # what was taken out of records that stay, by kind
 
     def add_task(self, split, task, id, texts, system="", **meta):
@@ -238,13 +241,23 @@ class Sets:
         total = self.dropped.total() + sum(map(len, self.records.values()))
         kept, repeats = apart(self.records)
         self.dropped.update(repeats)
+        private = self._deidentify(kept) if self.deidentify else "not looked for"
         write_files(out, {f"{self.source}_{name}.jsonl": json_lines(kept[name]) for name in SETS})
         sizes = ", ".join(f"{name} {len(kept[name])}" for name in reversed(SETS) if kept[name])
         reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(self.dropped.items())) or "none"
         dropped = self.dropped.total()
         cleaned = "".join(f"; {kind} {count}" for kind, count in sorted(self.cleaned.items()))
         return (f"{self.source}: in {total}, out {total - dropped} ({sizes}), "
-                f"dropped {dropped} ({reasons}){cleaned}")
+                f"dropped {dropped} ({reasons}){cleaned}; private: {private}")
+
+    def _deidentify(self, kept):
+        """De-identify the records in place; returns the count of replacements by kind, as words."""
+        private = Counter()
+        for records in kept.values():
+            for i, record in enumerate(records):
+                records[i], counts = deidentify_record(record, self.seed)
+                private.update(counts)
+        return ", ".join(f"{kind} {count}" for kind, count in sorted(private.items())) or "none"
 
 
 def json_lines(records):
@@ -281,12 +294,15 @@ def command(source, convert, argv=None, max_chars=1500, **flags):
     parser.add_argument("--out", type=Path, required=True, help="the folder to write to")
     parser.add_argument("--max-chars", type=int, default=max_chars,
                         help=f"drop longer records (default {max_chars})")
+    parser.add_argument("--no-deidentify", action="store_true",
+                        help="leave names, numbers and dates as they are")
+    parser.add_argument("--seed", default="0", help="of what takes their place: secret if they are private")
     for name, flag in flags.items():
         parser.add_argument(f"--{name.replace('_', '-')}", **flag)
     args = parser.parse_args(argv)
 
     def convert_and_write():
-        sets = Sets(source, args.max_chars)
+        sets = Sets(source, args.max_chars, not args.no_deidentify, args.seed)
         convert(args.release, sets, **{name: getattr(args, name) for name in flags})
         if not sets.records:
             why = dict(sets.dropped) or "none of its files is here"
