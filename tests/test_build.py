@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from data import build, card, hygiene
+from data import build, card, hygiene, stages
 from data.build import Rules
 
 ROOT = Path(__file__).parents[1]
@@ -175,9 +175,9 @@ def test_without_a_split_in_its_name_the_hash_of_the_id_decides(tmp_path, source
     run("out", ["c=c.jsonl"])
     for name in "train", "valid", "test_qa":
         split = name.partition("_")[0]
-        assert {build.split_of(record["id"]) for record in read(f"out/{name}.jsonl")} == {split}
-    assert build.split_in("x/test_qa.jsonl") == build.split_in("x_test.jsonl") == "test"
-    assert build.split_in("x_preferences_valid.jsonl") == "valid" and build.split_in("contest.jsonl") == ""
+        assert {stages.split_of(record["id"]) for record in read(f"out/{name}.jsonl")} == {split}
+    assert stages.split_in("x/test_qa.jsonl") == stages.split_in("x_test.jsonl") == "test"
+    assert stages.split_in("x_preferences_valid.jsonl") == "valid" and stages.split_in("contest.jsonl") == ""
 
 
 class Killed(BaseException):
@@ -214,10 +214,10 @@ def test_resuming_does_not_do_again_what_is_done(sources, monkeypatch):
     def stop(*_):
         raise Killed
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(build, "candidates", stop)
+        patch.setattr(stages, "candidates", stop)
         run("out", sources)
-    monkeypatch.setattr(build, "scan", stop)
-    monkeypatch.setattr(build, "find_leaks", stop)
+    monkeypatch.setattr(stages, "scan", stop)
+    monkeypatch.setattr(stages, "find_leaks", stop)
     run("out", sources, resume=True)
 
 
@@ -225,7 +225,7 @@ def test_another_input_is_not_resumed(sources, monkeypatch, tmp_path):
     def stop(*_):
         raise Killed
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(build, "candidates", stop)
+        patch.setattr(stages, "candidates", stop)
         run("out", sources)
     with pytest.raises(ValueError, match="without --resume begins anew"):
         run("out", sources, Rules(seed=1), resume=True)
