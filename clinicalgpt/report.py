@@ -253,21 +253,27 @@ def facts_section(facts):
     return f'<div class="table"><table>{rows}</table></div>', markdown_table([["name", "value"], *facts])
 
 
-def write_report(out, title, runs, results=None, samples=None, facts=None):
-    """Write report.html and report.md into the folder `out`; the arguments are described above."""
-    sections = [("Results", results_section(results))] if results else []
-    sections += [("Answers side by side", samples_section(samples))] if samples else []
-    sections += [(f"Training: {name}", run_section(folder)) for name, folder in runs.items()]
-    sections += [("How to get these numbers again", facts_section(facts))] if facts else []
+def document(title, notice, sections):
+    """(HTML, Markdown) of [(heading, (HTML, Markdown)), ...]: a page that loads nothing and runs nothing."""
     body = "\n".join(f"<h2>{escape(heading)}</h2>\n{page}" for heading, (page, _) in sections)
     page = ('<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
             '<meta http-equiv="Content-Security-Policy" '
             """content="default-src 'none'; style-src 'unsafe-inline'">"""
             f"<title>{escape(title)}</title><style>{STYLE}</style></head>\n"
-            f'<body><h1>{escape(title)}</h1><p class="soft">{NOTICE}</p>\n{body}\n</body></html>\n')
-    text = f"# {markdown(title)}\n\n{NOTICE}\n" + "".join(
+            f'<body><h1>{escape(title)}</h1><p class="soft">{notice}</p>\n{body}\n</body></html>\n')
+    text = f"# {markdown(title)}\n\n{notice}\n" + "".join(
         f"\n## {markdown(heading)}\n\n{text}" for heading, (_, text) in sections)
+    return page, text
+
+
+def write_report(out, title, runs, results=None, samples=None, facts=None):
+    """Write report.html and report.md into the folder `out`; the arguments are described above."""
+    sections = [("Results", results_section(results))] if results else []
+    sections += [("Answers side by side", samples_section(samples))] if samples else []
+    sections += [(f"Training: {name}", run_section(folder)) for name, folder in runs.items()]
+    sections += [("How to get these numbers again", facts_section(facts))] if facts else []
+    page, text = document(title, NOTICE, sections)
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     (out / "report.html").write_text(page, encoding="utf-8")

@@ -5,7 +5,7 @@ date, so the same inputs give the same bytes.  Texts of records are escaped on t
 """
 from html import escape
 
-from clinicalgpt.report import STYLE, markdown, markdown_table
+from clinicalgpt.report import document, markdown, markdown_table
 
 BAR, NAME, NUMBER, ROW = 340, 120, 58, 20                    # of a plot of bars: widths, the height of a row
 EDGES = (0, 25, 50, 100, 200, 400, 800, 1600, 3200, 6400)    # of the histogram of characters
@@ -138,13 +138,5 @@ def card(counts, settings, licences=None, privacy=None):
         sections.append(("Replaced for privacy", table([["source", "kind", "hits"], *rows])))
     sections += [("Examples", examples_section(counts["examples"])),
                  ("Settings", table([["flag", "value"], *settings_rows]))]
-    body = "\n".join(f"<h2>{escape(heading)}</h2>\n{page}" for heading, (page, _) in sections)
-    page = ('<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-            '<meta name="viewport" content="width=device-width, initial-scale=1">'
-            '<meta http-equiv="Content-Security-Policy" '
-            """content="default-src 'none'; style-src 'unsafe-inline'">"""
-            f"<title>Data card</title><style>{STYLE}</style></head>\n"
-            f'<body><h1>Data card</h1><p class="soft">{NOTICE}</p>\n{body}\n</body></html>\n')
-    text = f"# Data card\n\n{NOTICE}\n" + "".join(
-        f"\n## {heading}\n\n{text}" for heading, (_, text) in sections)
+    page, text = document("Data card", NOTICE, sections)
     return {"card.html": page, "card.md": text}

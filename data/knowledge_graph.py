@@ -46,9 +46,6 @@ class Graph:
     def heads(self, relation=None):
         return tuple(dict.fromkeys(fact.head for fact in self.facts(relation)))
 
-    def heads_of_type(self, head_type):
-        return tuple(dict.fromkeys(fact.head for fact in self._facts if fact.head_type == head_type))
-
     def tails(self, head, relation):
         return tuple(self._tails.get((head, relation), ()))
 

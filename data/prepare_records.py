@@ -6,8 +6,8 @@
 A flag takes a column, or several with commas between.  Without flags the columns are those of COLUMNS; any
 may be absent but the diagnosis and one that tells of the patient.  --text is a record in one text, whose
 headings are recognised.  Of several diagnoses the first is the label.  All records of a patient go into the
-same set; the patient's number is not written.  Names, numbers and dates are replaced (privacy.py), as far as
-rules find them: let a person read what comes out.
+same set; the patient's number is not written.  Names, numbers and dates are replaced (privacy.py), those of
+one patient alike in all records, as far as rules find them: let a person read what comes out.
 """
 import re
 
@@ -62,6 +62,7 @@ def convert(release, sets, name="records", **columns):
             codes += cell["icd"][:1]
             id = digest(*parts.values(), label)[:16]
             patient = cell["patient"] and digest(*cell["patient"])
+            sets.patients[f"{sets.source}-{id}"] = patient or ""
             add_diagnosis(sets, split_of(patient or id), id, parts, label,
                           [*other_names(label), *"\n".join(cell["aliases"]).split("\n")],
                           "".join(cell["icd"][:1]), "".join(cell["group"][:1]))

@@ -46,14 +46,15 @@ def deidentify_all(texts, patient="", seed=0):
     return [rewrite(text, spans, key, counts) for text, spans in zip(texts, find_all(texts))], counts
 
 
-def deidentify_record(record, seed=0):
-    """The same for a record of data/README.md, labels in `meta` with its messages.  What the user says is the
-    patient: equal questions stay equal, so that data/combine.py still sees that two sets ask the same."""
+def deidentify_record(record, seed=0, patient=""):
+    """The same for a record of data/README.md, labels in `meta` with its messages.  Where nothing tells the
+    patient, what the user says does: equal questions stay equal, so that data/combine.py still sees that two
+    sets ask the same."""
     if record.get("task") in PUBLIC:
         return record, Counter()
     parts = {name: record[name] for name in FIELDS if name in record}
     asked = [message["content"] for message in record["messages"] if message["role"] == "user"]
-    texts, counts = deidentify_all(list(strings(parts)), "\n".join(asked), seed)
+    texts, counts = deidentify_all(list(strings(parts)), patient or "\n".join(asked), seed)
     return record | refill(parts, iter(texts)), counts
 
 

@@ -194,6 +194,7 @@ class Sets:
     def __init__(self, source, max_chars=1500, deidentify=True, seed=0):
         self.source, self.max_chars, self.records, self.dropped = source, max_chars, {}, Counter()
         self.deidentify, self.seed = deidentify, seed
+        self.patients = {}                           # whose a record is, by its id, where a release says that
         self.cleaned = Counter()                     # what was taken out of records that stay, by kind
 
     def add_task(self, split, task, id, texts, system="", **meta):
@@ -255,7 +256,7 @@ class Sets:
         private = Counter()
         for records in kept.values():
             for i, record in enumerate(records):
-                records[i], counts = deidentify_record(record, self.seed)
+                records[i], counts = deidentify_record(record, self.seed, self.patients.get(record["id"], ""))
                 private.update(counts)
         return ", ".join(f"{kind} {count}" for kind, count in sorted(private.items())) or "none"
 

@@ -1,12 +1,13 @@
 """Health records as diagnosis records: the shared parts, and the converters on tiny releases written here."""
 import json
 import re
+from datetime import date
 
 import pytest
 
-from data import health_records
+from data import health_records, prepare_records
 from data.health_records import add_diagnosis, diagnoses, group_of, hide, other_names, sections
-from data.releases import Sets
+from data.releases import Sets, command
 from tests.test_prepare_exams import asked_and_answered, converted, lines, refused  # noqa: F401 fixtures
 
 
@@ -232,3 +233,24 @@ def test_a_huge_diagnosis_takes_no_time(label):
     names = diagnoses(label) or [label]
     hide([names[0][:200], *other_names(names[0])], " " * 100_000 + "x" + "*" * 100_000)
     sections("主诉 " * 30_000 + "* " * 50_000)
+
+
+def test_all_of_a_patient_moves_by_the_same_days(tmp_path, capsys):
+    """Two admissions stay 70 days apart; another patient's date moves by other days."""
+    def case(patient, day, complaint):
+        return {"patient": patient, "diagnosis": "肺炎", "chief_complaint":
+                f"{complaint}。患者张伟于{day}入院，受凉后咳嗽咳痰，伴有发热、胸痛，乏力明显，食欲不佳。"}
+    path = tmp_path / "ward.jsonl"
+    path.write_text(lines(case("7", "2023年5月6日", "咳嗽"), case("7", "2023年7月15日", "发热"),
+                          case("8", "2023年5月6日", "胸痛")), encoding="utf-8")
+    command("records", prepare_records.convert, [str(path), "--out", str(tmp_path / "out")],
+            patient=dict(default=""))
+    assert "date 3, name 3" in capsys.readouterr().out
+    said = {}
+    for file in (tmp_path / "out").iterdir():
+        for record in file.read_text(encoding="utf-8").splitlines():
+            text = json.loads(record)["messages"][0]["content"]
+            name, *day = re.search(r"患者(.+?)于(\d+)年(\d+)月(\d+)日", text).groups()
+            said[re.search("：(.*?)。", text)[1]] = name, date(*map(int, day))
+    assert (said["发热"][1] - said["咳嗽"][1]).days == 70 and said["发热"][0] == said["咳嗽"][0] != "张伟"
+    assert said["胸痛"][1] != said["咳嗽"][1]
