@@ -11,7 +11,7 @@ seed=0 lang=zh out=runs/speedrun base=tiny
 train=() ppo=() evaluate=()
 while [ $# -gt 0 ]; do
     case "$1" in
-        --smoke) out=runs/smoke base=runs/smoke/base train=(--steps 4) ppo=(--steps 3 --value-warmup 1 --batch-size 8) evaluate=(--limit 8) ;;
+        --smoke) out=runs/smoke base=runs/smoke/base train=(--steps 4) ppo=(--steps 3 --value-warmup 1 --batch-size 8 --ignore-probes) evaluate=(--limit 8) ;;
         --seed) seed=$2; shift ;;
         --lang) lang=$2; shift ;;
         --out) out=$2; shift ;;

@@ -3,7 +3,8 @@ JSON lines to training batches.
 (Not here: converters of public releases, see data/; dialogues as tokens, see template.py.)
 
 A record is {"id", "task", "messages": [{"role", "content"}, ...], "meta"}; a preference is {"messages",
-"answers": [best, ..., worst]} or {"messages", "chosen", "rejected"}.  Every record is checked as it is read,
+"answers": [best, ..., worst]}, with "ranks" where some are as good as others, or {"messages", "chosen",
+"rejected"}.  Every record is checked as it is read,
 and what is wrong is said with file and line.
 
     python -m clinicalgpt.dataset FILE --base DIR       shows records as tokens, and which of them are scored
@@ -12,7 +13,7 @@ Order is a function of (seed, step) alone: to continue after a stop, a run needs
 else.  A batch is examples laid end to end; it is cut into micro-batches by a budget of tokens, which changes
 what fits into memory and never the gradient.
 
-Letters: N tokens of a pack, M of them scored (an answer's tokens), B sequences.
+Letters: N tokens of a pack, E places of its B sequences, M of them scored (an answer's tokens).
 """
 
 import argparse
@@ -23,6 +24,7 @@ import json
 import os
 import sys
 from array import array
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -47,27 +49,52 @@ class Example:
 
 @dataclass(frozen=True)
 class Pack:
-    """Sequences laid end to end.
-    Token scored_M[i] has id target_M[i] and is foretold by the hidden state at scored_M[i] - 1."""
+    """Sequences laid end to end: B of them, E places in all.  At place e stands token token_E[e] of the N
+    tokens: answers to one prompt share its tokens, which are there once, first at the places place_N.  The
+    place scored_M[i] holds id target_M[i], which the hidden state of token state_M[i] foretells; last_B are
+    the sequences' last tokens."""
     ids_N: torch.Tensor
     lengths: list
+    token_E: torch.Tensor
+    place_N: torch.Tensor
     scored_M: torch.Tensor
 
     @property
     def target_M(self):
-        return self.ids_N[self.scored_M]
+        return self.ids_N[self.token_E[self.scored_M]]
 
     @property
     def state_M(self):
-        return self.scored_M - 1
+        return self.token_E[self.scored_M - 1]
+
+    @property
+    def last_B(self):
+        return self.token_E[torch.tensor(self.lengths, device=self.ids_N.device).cumsum(0) - 1]
 
 
 def pack(examples, device="cpu"):
-    ids = [token for example in examples for token in example.ids]
+    """Neighbours of one record, answers to one prompt, share the beginning that they have in common."""
+    ids, token, place = [], [], []
+    for _, siblings in itertools.groupby(examples, key=lambda example: id(example.record)):
+        siblings = list(siblings)
+        shared = common_beginning(siblings)
+        beginning = range(len(ids), len(ids) + shared)
+        place += range(len(token), len(token) + shared)
+        ids += siblings[0].ids[:shared]
+        for example in siblings:
+            token += [*beginning, *range(len(ids), len(ids) + len(example.ids) - shared)]
+            place += range(len(token) - len(example.ids) + shared, len(token))
+            ids += example.ids[shared:]
     # A sequence's first token has nothing before it that could foretell it.
     answer = [is_answer and i > 0 for example in examples for i, is_answer in enumerate(example.answer)]
     return Pack(torch.tensor(ids, device=device), [len(example.ids) for example in examples],
+                torch.tensor(token, device=device), torch.tensor(place, device=device),
                 torch.tensor(answer, dtype=torch.bool).nonzero().squeeze(1).to(device))
+
+
+def common_beginning(examples):
+    """How many tokens all of them begin with."""
+    return len(os.path.commonprefix([example.ids for example in examples]))
 
 
 def fit(ids, answer, max_len, template):
@@ -203,7 +230,7 @@ def load_prompts(paths, tokenizer, template, max_len):
 
 
 def ranked_answers(record, where):
-    """(answers from best to worst, their kinds) of a preference record."""
+    """(answers from best to worst, their kinds, their ranks) of a preference record."""
     check_messages(record, where, ends_with="user")
     answers = record.get("answers", [record.get("chosen"), record.get("rejected")])
     if not isinstance(answers, list) or len(answers) < 2 \
@@ -212,34 +239,58 @@ def ranked_answers(record, where):
                          "nor 'chosen' and 'rejected'")
     if not all(answer.strip() for answer in answers):
         raise ValueError(f"{where}: an answer without text; drop it")
-    if len(set(answers)) < len(answers):
-        raise ValueError(f"{where}: two answers are the same text, so their order means nothing; drop one")
-    kinds = record.get("meta", {}).get("kinds", [f"rank{i + 1}" for i in range(len(answers))])
+    ranks = record.get("ranks", list(range(1, len(answers) + 1)))
+    if not isinstance(ranks, list) or len(ranks) != len(answers) \
+            or not all(type(rank) in (int, float) for rank in ranks) or ranks != sorted(ranks):
+        raise ValueError(f"{where}: 'ranks' are not {len(answers)} numbers, rising from the best answer's; "
+                         "equal numbers are ties")
+    kinds = record.get("meta", {}).get("kinds", [f"rank{rank:g}" for rank in ranks])
     if not isinstance(kinds, list) or len(kinds) != len(answers):
         raise ValueError(f"{where}: meta's 'kinds' are not one for each of the {len(answers)} answers")
-    return answers, kinds
+    return answers, kinds, ranks
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """A prompt's answers from best to worst.  Equal ranks are ties; kinds say what the answers are."""
+    examples: list
+    kinds: list
+    ranks: list
 
 
 def load_preferences(paths, tokenizer, template, max_len):
-    """[(examples of a prompt's answers, best first; their kinds), ...].  Long prompts lose
-    their beginning, answers never their end.  Returns (groups, number left out because an
-    answer alone is longer than max_len)."""
-    groups, too_long = [], 0
+    """(Rankings, {why: how many were left out}).  A prompt that is too long for its longest answer loses its
+    beginning, and the same for all of its answers; answers lose nothing.  Left out is what cannot be ranked:
+    an answer that leaves the prompt no room, all ranks equal, one text at two ranks."""
+    rankings, left_out = [], Counter()
     for path in paths:
         for line, record in read_jsonl(path):
-            answers, kinds = ranked_answers(record, f"{path}:{line}")
-            dialogues = [record["messages"] + [{"role": "assistant", "content": answer}]
-                         for answer in answers]
-            examples = [Example(*fit(*encode_dialogue(tokenizer, template, d), max_len, template), record)
-                        for d in dialogues]
-            if all(any(example.answer) for example in examples):
-                groups.append((examples, kinds))
+            answers, kinds, ranks = ranked_answers(record, f"{path}:{line}")
+            examples = reply_examples(record["messages"], answers, tokenizer, template, max_len, record)
+            why = ("the same answer twice" if len(set(answers)) < len(answers) else
+                   "all of one rank" if ranks[0] == ranks[-1] else "" if examples else "too long")
+            if why:
+                left_out[why] += 1
             else:
-                too_long += 1
-    if not groups:
-        raise ValueError(f"{', '.join(map(str, paths))}: no preference to learn from "
-                         f"({too_long} longer than --max-len {max_len})")
-    return groups, too_long
+                rankings.append(Ranking(examples, kinds, ranks))
+    if not rankings:
+        raise ValueError(f"{', '.join(map(str, paths))}: no preference to learn from at --max-len {max_len} "
+                         f"(left out: {dict(left_out) or 'none, the files are empty'})")
+    return rankings, left_out
+
+
+def reply_examples(messages, replies, tokenizer, template, max_len, record):
+    """Examples of a dialogue with each of these replies, the replies' tokens marked.  All keep the same part
+    of a prompt that is too long; none at all where the longest reply leaves it no room."""
+    encoded = [encode_dialogue(tokenizer, template, [*messages, {"role": "assistant", "content": reply}])
+               for reply in replies]
+    said = [answer[::-1].index(False) if False in answer else len(ids) for ids, answer in encoded]
+    room = max_len - max(said)
+    if room < (2 if template.start else 1):
+        return []
+    prompts = [newest(ids[:len(ids) - n], room, template) for (ids, _), n in zip(encoded, said)]
+    return [Example(prompt + ids[len(ids) - n:], [False] * len(prompt) + [True] * n, record)
+            for prompt, (ids, _), n in zip(prompts, encoded, said)]
 
 
 def batch_of_step(count, batch_size, seed, step):
@@ -278,13 +329,15 @@ PLAIN = "\x1b[0m"
 def examples_of(record, where, tokenizer, template, max_len):
     """(what it is, Example) of each sequence that training makes of a record."""
     check_messages(record, where)
-    dialogues = [("dialogue", lesson) for lesson in template.lessons(record["messages"])]
     if "answers" in record or "chosen" in record:
-        dialogues = [(kind, [*record["messages"], {"role": "assistant", "content": answer}])
-                     for answer, kind in zip(*ranked_answers(record, where))]
-    for kind, messages in dialogues:
-        ids, answer = fit(*encode_dialogue(tokenizer, template, messages), max_len, template)
-        yield kind, Example(ids, [is_answer and i > 0 for i, is_answer in enumerate(answer)], record)
+        answers, kinds, _ = ranked_answers(record, where)
+        examples = reply_examples(record["messages"], answers, tokenizer, template, max_len, record)
+        yield from zip(kinds, examples)
+    else:
+        for messages in template.lessons(record["messages"]):
+            ids, answer = fit(*encode_dialogue(tokenizer, template, messages), max_len, template)
+            scored = [is_answer and i > 0 for i, is_answer in enumerate(answer)]
+            yield "dialogue", Example(ids, scored, record)
 
 
 def words_of(example, tokenizer):

@@ -19,8 +19,8 @@ sequence ends.  There is no padding, so linear layers and norms see real tokens 
 mask exists outside attention.  Logits are not made here: a caller takes the positions that it
 scores and hands them to kernels/head.py.
 
-Letters: N tokens of all sequences, D width, H heads, K head size, G key heads, B sequences,
-T slots of a cache row, V vocabulary.
+Letters: N tokens of all sequences, E places of sequences that share tokens, D width, H heads, K head size,
+G key heads, B sequences, T slots of a cache row, V vocabulary.
 """
 
 import functools
@@ -205,19 +205,26 @@ class Transformer(nn.Module):
     def device(self):
         return self.embed.weight.device
 
-    def forward(self, ids_N, lengths, cache=None):
+    def forward(self, ids_N, lengths, cache=None, shared=None):
         """Hidden states (N, D) after the final norm.
         lengths: tokens of each sequence, a list of ints that sums to N.
-        With a KVCache the first call stores the prompts, and each later call takes one more token a row."""
+        With a KVCache the first call stores the prompts, and each later call takes one more token a row.
+        shared, (token_E, place_N) of a dataset.Pack: sequences with tokens in common, whose lengths sum to E.
+        Each token is computed once; only attention sees it at every place where it stands."""
         config, slopes_H, turn = self.config, None, None
         if config.rope:
-            turn = rotation(config.rope, config.head_size, positions(lengths, cache, ids_N.device))
+            position_N = positions(lengths, cache, ids_N.device)
+            turn = rotation(config.rope, config.head_size, position_N[shared[1]] if shared else position_N)
         else:
             slopes_H = slopes_on(ids_N.device, config.heads)
 
         def attend(layer, q_NHK, k_NGK, v_NGK):
             if turn:
                 q_NHK, k_NGK = rotate(q_NHK, *turn), rotate(k_NGK, *turn)
+            if shared:
+                q_EHK, k_EGK, v_EGK = (x.index_select(0, shared[0]) for x in (q_NHK, k_NGK, v_NGK))
+                return attention(q_EHK, k_EGK, v_EGK, lengths, slopes_H,
+                                 config.windows[layer]).index_select(0, shared[1])
             if cache is None:
                 return attention(q_NHK, k_NGK, v_NGK, lengths, slopes_H, config.windows[layer])
             return cache.attend(layer, config.layers, lengths, q_NHK, k_NGK, v_NGK, slopes_H,
@@ -244,15 +251,20 @@ class Transformer(nn.Module):
                              f"{self.config.vocabulary} entries")
         return torch.tensor(ids, device=self.device), [len(sequence) for sequence in sequences]
 
+    def read(self, pack):
+        """Hidden states (N, D) of a dataset.Pack's tokens."""
+        shared = (pack.token_E, pack.place_N) if len(pack.token_E) > len(pack.ids_N) else None
+        return self(pack.ids_N, pack.lengths, shared=shared)
+
     def score(self, pack, temperature=1.0):
         """(logp_M, entropy_M) of a dataset.Pack's scored tokens:
         the one place where PPO, the reference and the exam get theirs."""
-        hidden_ND = self(pack.ids_N, pack.lengths)
+        hidden_ND = self.read(pack)
         return token_logp_entropy(hidden_ND[pack.state_M], self.unembed_VD, pack.target_M, temperature)
 
     def loss(self, pack, count):
         """Sum over a Pack's scored tokens of -log p, over `count`: a micro-batch's share of the mean."""
-        hidden_MD, target_M = self(pack.ids_N, pack.lengths)[pack.state_M], pack.target_M
+        hidden_MD, target_M = self.read(pack)[pack.state_M], pack.target_M
         share_M = torch.full(target_M.shape, 1 / count, device=target_M.device)
         return cross_entropy(hidden_MD, self.unembed_VD, target_M, share_M)
 

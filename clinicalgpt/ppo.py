@@ -1,5 +1,6 @@
 """
-The mathematics of PPO on tensors.  (Not here: sampling, models, optimizers; see train_ppo.py for the loop.)
+The mathematics of PPO, and of its alternatives without a critic, on tensors.
+(Not here: sampling, models, optimizers; see train_ppo.py for the loop.)
 
 A rollout is one answer y_1..y_T to a prompt x.  Column t of every (B, T) tensor speaks of choosing token
 y_{t+1} after reading x and y_1..y_t; rows are right-padded, and mask_BT is 1 for real tokens (the end token
@@ -17,6 +18,16 @@ too) and 0 after.  The equations, in order of use:
 
 Losses are sums over the mask: the caller divides once, by the tokens of the whole mini-batch, so that its
 gradient does not depend on how it was cut into forward passes.
+
+Without a critic, K answers to each prompt say what an answer is worth; one number then stands at all of its
+tokens.  L_pi is the same for all four:
+
+    PPO           A_t by GAE, whitened over the batch         a value function is learned beside the policy
+    RLOO          A = R - mean of the other K - 1 R,          R = score - beta sum_t D_t  (Ahmadian 2024)
+    GRPO          A = (score - mean of K) / deviation of K,   beta KL is a loss instead   (Shao 2024, 4.1)
+    REINFORCE++   A_t = sum_{s >= t} gamma^(s - t) r_s, whitened over the batch           (Hu 2025)
+
+Letters: B answers, T tokens, K answers of one prompt.
 """
 
 from dataclasses import dataclass
@@ -73,13 +84,34 @@ def gae(rewards_BT, values_BT, mask_BT, gamma=1.0, lam=0.95):
     return advantages_BT, advantages_BT + values_BT
 
 
-def policy_loss(logp_BT, old_logp_BT, advantages_BT, mask_BT, clip=0.2):
-    """(sum of the clipped surrogate, number of tokens at which the clip was active)."""
+def advantages(algorithm, rewards_BT, values_BT, score_B, mask_BT, group=1, gamma=1.0, lam=0.95):
+    """What the policy is to learn from: (B, T), 0 outside the mask, no mean left but GRPO's and RLOO's own.
+    Row b answers prompt b // group; values_BT is PPO's alone, score_B GRPO's."""
+    if algorithm == "ppo":
+        return whiten(gae(rewards_BT, values_BT, mask_BT, gamma, lam)[0], mask_BT)
+    if algorithm == "reinforce++":                                     # GAE without values is the return
+        return whiten(gae(rewards_BT, torch.zeros_like(rewards_BT), mask_BT, gamma, 1.0)[0], mask_BT)
+    if algorithm == "rloo":
+        return_BK = rewards_BT.sum(1).view(-1, group)
+        others_BK = (return_BK.sum(1, keepdim=True) - return_BK) / (group - 1)
+        return (return_BK - others_BK).view(-1, 1) * mask_BT
+    if algorithm == "grpo":
+        score_BK = score_B.view(-1, group)
+        centred_BK = score_BK - score_BK.mean(1, keepdim=True)
+        return (centred_BK / (score_BK.std(1, keepdim=True) + 1e-4)).view(-1, 1) * mask_BT
+    raise ValueError(f"algorithm {algorithm!r}; choose ppo, rloo, grpo or reinforce++")
+
+
+def policy_loss(logp_BT, old_logp_BT, advantages_BT, mask_BT, clip=0.2, dual_clip=0.0):
+    """(sum of the clipped surrogate, number of tokens at which a clip was active).  dual_clip c > 1: where A
+    is negative the loss is at most -c A, however far the ratio has run (Ye 2020, eq. 3)."""
     ratio_BT = torch.where(mask_BT > 0, logp_BT - old_logp_BT, 0.0).exp()
     free_BT = -advantages_BT * ratio_BT
     clipped_BT = -advantages_BT * ratio_BT.clamp(1 - clip, 1 + clip)
-    loss = torch.where(mask_BT > 0, torch.maximum(free_BT, clipped_BT), 0.0).sum()
-    return loss, ((clipped_BT > free_BT) & (mask_BT > 0)).sum()
+    loss_BT = torch.maximum(free_BT, clipped_BT)
+    if dual_clip:
+        loss_BT = torch.where(advantages_BT < 0, torch.minimum(loss_BT, -dual_clip * advantages_BT), loss_BT)
+    return torch.where(mask_BT > 0, loss_BT, 0.0).sum(), ((loss_BT != free_BT) & (mask_BT > 0)).sum()
 
 
 def value_loss(values_BT, old_values_BT, returns_BT, mask_BT, clip=0.2):

@@ -4,6 +4,7 @@ folder, seed, device, precision, schedule, log, checkpoint, resume.
 
     runs/sft/config.json        written first          metrics.jsonl   a line a step
              samples.jsonl      what the model says    template.json   how dialogues become text
+             alarms.jsonl       what went wrong
              checkpoint/step-N  the newest state       model/ | adapter/, head.safetensors    at the end
 
 A run can be killed at any instant.  Folders are written aside, synced and renamed, so each is whole or
@@ -27,13 +28,14 @@ from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 
 from clinicalgpt.cli import arg
-from clinicalgpt.files import model_folder, read_json, read_jsonl, write_json, write_text
+from clinicalgpt.files import model_folder, read_json, read_jsonl, write_json, write_jsonl
 from clinicalgpt.lora import load_adapter, merge, save_adapter
 from clinicalgpt.model import load_model
 from clinicalgpt.report import write_report
 from clinicalgpt.reward import ScalarHead
 from clinicalgpt.template import open_words
 
+LIVE = ("loss", "accuracy", "reward", "kl", "ended", "valid_reward")      # on the terminal's live line
 MAY_CHANGE = {"resume", "overwrite", "log_every", "save_every", "out", "device",    # in a continuation
               "token_cache", "gradient_checkpointing"}
 
@@ -144,8 +146,9 @@ class Run:
         between.  `parameters` (name -> tensor), the optimizer and `state` (a dict of numbers) are restored
         first, in place, if this is a continuation."""
         first = self._restore(parameters, optimizer, state)
-        for step in tqdm(range(first, total), initial=first, total=total, desc=self.stage, unit="step",
-                         mininterval=1, file=sys.stderr):
+        self.bar = tqdm(range(first, total), initial=first, total=total, desc=self.stage, unit="step",
+                        mininterval=1, file=sys.stderr)
+        for step in self.bar:
             torch.manual_seed(seed_of(self.cfg.seed, step))
             yield step
             if self.cfg.save_every and (step + 1) % self.cfg.save_every == 0 and step + 1 < total:
@@ -156,16 +159,27 @@ class Run:
         steps."""
         record = {"step": step + 1, **{k: float(f"{float(v):.6g}") for k, v in metrics.items()},
                   "time": round(time.perf_counter() - self.started, 2)}
-        with open(self.out / "metrics.jsonl", "a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+        self.rows.append(record)
+        self._append("metrics.jsonl", record)
+        live = ", ".join(f"{name} {record[name]:.3g}" for name in LIVE if name in record)
+        self.bar.set_postfix_str(live, refresh=False)
         if (step + 1) % self.cfg.log_every == 0 or any(name.startswith("valid") for name in metrics):
             shown = "  ".join(f"{k} {v:.4g}" for k, v in record.items() if k not in ("step", "time"))
             tqdm.write(f"{self.stage} {step + 1}: {shown}", file=sys.stderr)
 
     def sample(self, step, prompt, answer):
-        with open(self.out / "samples.jsonl", "a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step + 1, "prompt": prompt, "answer": answer},
-                                  ensure_ascii=False) + "\n")
+        self._append("samples.jsonl", {"step": step + 1, "prompt": prompt, "answer": answer})
+
+    def alarm(self, step, name, sentence):
+        """Say, and write to alarms.jsonl, what goes wrong: each name when it first does."""
+        if name not in self.alarmed:
+            tqdm.write(f"{self.stage} {step + 1}: ALARM, {name}: {sentence}", file=sys.stderr)
+            self._append("alarms.jsonl", {"step": step + 1, "alarm": name, "why": sentence})
+            self.alarmed.add(name)
+
+    def _append(self, name, record):
+        with open(self.out / name, "a", encoding="utf-8") as file:
+            file.write(json.dumps(record, ensure_ascii=False) + "\n")
 
     def finish(self, save, **metrics):
         """Write the results (save(folder) puts them into a folder that is renamed piece by piece) and mark
@@ -209,10 +223,13 @@ class Run:
     def _restore(self, parameters, optimizer, state):
         folders = sorted((self.out / "checkpoint").glob("step-*"))
         saved = read_json(folders[-1] / "state.json") if folders else {"step": 0}
-        for name in ("metrics.jsonl", "samples.jsonl"):     # what the checkpoint lacks will be logged again
+        kept = {}
+        for name in ("metrics.jsonl", "samples.jsonl", "alarms.jsonl"):     # the rest will be logged again
+            records = whole_lines(self.out / name) if (self.out / name).is_file() else ()
+            kept[name] = [record for record in records if record["step"] <= saved["step"]]
             if (self.out / name).is_file():
-                write_text(self.out / name, "".join(json.dumps(record, ensure_ascii=False) + "\n"
-                    for record in whole_lines(self.out / name) if record["step"] <= saved["step"]))
+                write_jsonl(self.out / name, kept[name])
+        self.rows, self.alarmed = kept["metrics.jsonl"], {record["alarm"] for record in kept["alarms.jsonl"]}
         if not folders:
             return 0
         tensors = load_file(folders[-1] / "state.safetensors")

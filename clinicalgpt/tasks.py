@@ -197,10 +197,9 @@ def reward_scores(reward, records, answers, max_len):
         for record, text in zip(records, texts):
             dialogue = record["messages"][:-1] + [{"role": "assistant", "content": text}]
             ids = newest(encode_dialogue(tokenizer, template, dialogue)[0], max_len, template)
-            ids_N = torch.tensor(ids, device=model.device)
+            batch = pack([Example(ids, [False] * len(ids), record)], model.device)
             with adapter(model, name):
-                hidden_ND = model(ids_N, [len(ids_N)])
-            scores[record["id"], text] = last_token_score(hidden_ND, [len(ids_N)], head).item()
+                scores[record["id"], text] = last_token_score(model, head, batch).item()
     return scores
 
 

@@ -2,6 +2,7 @@
 import re
 import shutil
 from contextlib import nullcontext
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 import train_sft
 from clinicalgpt import dataset
 from clinicalgpt.dataset import (
+    Example,
     batch_of_step,
     fit,
     load_dialogues,
@@ -82,11 +84,12 @@ def test_training_and_generation_see_the_same_prompt(tokenizer, jsonl):
     (trained,), _ = load_dialogues([path], tokenizer, Template(), 500)
     prompt, = load_prompts([path], tokenizer, Template(), 500)
     ranked = jsonl({"messages": TALK[:-1], "chosen": TALK[-1]["content"], "rejected": "no idea"})
-    (((best, worst), kinds),), _ = load_preferences([ranked], tokenizer, Template(), 500)
+    (ranking,), _ = load_preferences([ranked], tokenizer, Template(), 500)
+    best, worst = ranking.examples
     n = len(prompt.ids)
     assert trained.ids[:n] == prompt.ids == best.ids[:n] == worst.ids[:n]
     assert all(trained.answer[n:]) and not any(trained.answer[n - 3:n])
-    assert best.ids == trained.ids and kinds == ["rank1", "rank2"] and not any(prompt.answer)
+    assert best.ids == trained.ids and ranking.kinds == ["rank1", "rank2"] and not any(prompt.answer)
     assert tokenizer.decode(prompt.ids).count("User:") == 2
 
 
@@ -96,7 +99,21 @@ def test_pack():
     batch = pack(rows)
     assert batch.ids_N.tolist() == rows[0].ids + rows[1].ids and batch.lengths == [4, 2]
     assert batch.scored_M.tolist() == [2, 3, 5] and batch.state_M.tolist() == [1, 2, 4]
-    assert batch.target_M.tolist() == [*rows[0].ids[2:], rows[1].ids[1]]
+    assert batch.target_M.tolist() == [*rows[0].ids[2:], rows[1].ids[1]] and batch.last_B.tolist() == [3, 5]
+
+
+def test_answers_share_their_prompt():
+    """Answers 7, 8 and 9 to the prompt 4, 5: its tokens are there once, and stand at places 0, 1 and 4, 5.
+    Another record with the same beginning shares nothing."""
+    record = {}
+    rows = [Example([4, 5, 7, 8], [False, False, True, True], record),
+            Example([4, 5, 9], [False, False, True], record), Example([4, 6], [False, True], {})]
+    batch = pack(rows)
+    assert batch.ids_N.tolist() == [4, 5, 7, 8, 9, 4, 6] and batch.lengths == [4, 3, 2]
+    assert batch.token_E.tolist() == [0, 1, 2, 3, 0, 1, 4, 5, 6]
+    assert batch.place_N.tolist() == [0, 1, 2, 3, 6, 7, 8]
+    assert batch.scored_M.tolist() == [2, 3, 6, 8] and batch.state_M.tolist() == [1, 2, 1, 5]
+    assert batch.target_M.tolist() == [7, 8, 9, 6] and batch.last_B.tolist() == [3, 4, 6]
 
 
 def test_tokens_are_kept(tokenizer, jsonl, tmp_path, monkeypatch):
@@ -170,11 +187,24 @@ def test_long_records(tokenizer, jsonl):
     assert len(prompt.ids) == 20 and tokenizer.decode(prompt.ids).endswith("since monday\nAssistant:\n")
     path = jsonl({"messages": say("long " * 100), "answers": ["yes", "no"]},
                  {"messages": say("a"), "answers": ["b" * 99, "c"]})
-    (((best, worst), _),), too_long = load_preferences([path], tokenizer, Template(), 30)
-    assert answers_of(tokenizer, best.ids, best.answer) == ["yes"] and len(best.ids) == 30 and too_long == 1
+    (ranking,), left_out = load_preferences([path], tokenizer, Template(), 30)
+    best, worst = ranking.examples
+    assert answers_of(tokenizer, best.ids, best.answer) == ["yes"] and left_out == {"too long": 1}
     assert answers_of(tokenizer, worst.ids, worst.answer) == ["no"]
-    with pytest.raises(ValueError, match=r"2 longer than --max-len 3"):
+    assert max(len(best.ids), len(worst.ids)) == 30
+    assert best.ids[:best.answer.index(True)] == worst.ids[:worst.answer.index(True)]      # one cut for both
+    with pytest.raises(ValueError, match=r"no preference .* --max-len 3 \(left out: {'too long': 2}\)"):
         load_preferences([path], tokenizer, Template(), 3)
+
+
+def test_what_cannot_be_ranked(tokenizer, jsonl):
+    """[#42] One text at two ranks, and answers all of one rank, are left out and counted; ties are kept."""
+    path = jsonl({"messages": say("a"), "chosen": "x", "rejected": "x"},
+                 {"messages": say("a"), "answers": ["x", "y"], "ranks": [2, 2]},
+                 {"messages": say("a"), "answers": ["x", "y", "z"], "ranks": [1, 1, 2.5]})
+    (ranking,), left_out = load_preferences([path], tokenizer, Template(), 99)
+    assert ranking.ranks == [1, 1, 2.5] and ranking.kinds == ["rank1", "rank1", "rank2.5"]
+    assert left_out == {"the same answer twice": 1, "all of one rank": 1}
 
 
 # ---- batches ---------------------------------------------------------------------------------------------
@@ -252,8 +282,9 @@ OK = {"messages": say("hello", "hi")}
     (load_dialogues, "[1, 2]", "a list, not a JSON object"),
     (load_prompts, {"messages": say("a", "b", first="assistant")[:1]}, "must be the user's"),
     (load_prompts, {"messages": [{"role": "system", "content": "x"}]}, "the last message is the system's"),
-    (load_preferences, {"messages": say("a"), "chosen": "x", "rejected": "x"}, "two answers are the same"),
-    (load_preferences, {"messages": say("a"), "answers": ["x", "y", "x"]}, "two answers are the"),    # [#42]
+    (load_preferences, {"messages": say("a"), "answers": ["x", "y"], "ranks": [2, 1]}, "'ranks' are not 2"),
+    (load_preferences, {"messages": say("a"), "answers": ["x", "y"], "ranks": [1]}, "'ranks' are not 2"),
+    (load_preferences, {"messages": say("a"), "answers": ["x", "y"], "ranks": ["1", "2"]}, "'ranks' are not"),
     (load_preferences, {"messages": say("a"), "answers": ["x"]}, "neither 'answers'"),
     (load_preferences, {"messages": say("a"), "chosen": "x"}, "neither 'answers'"),
     (load_preferences, {"messages": say("a"), "chosen": "x", "rejected": " "}, "without text"),
@@ -332,7 +363,7 @@ def test_the_look_shows_what_is_trained(run_folder, jsonl):
     trained, = load_dialogues([jsonl(talk)], tokenizer, template, 30)[0]
     assert (shown.ids, pack([shown]).scored_M.tolist()) == (trained.ids, pack([trained]).scored_M.tolist())
     assert sum(shown.answer) == len(pack([shown]).scored_M)
-    examples, kinds = load_preferences([jsonl(ranked)], tokenizer, template, 64)[0][0]
+    ranking = load_preferences([jsonl(ranked)], tokenizer, template, 64)[0][0]
     shown = list(dataset.examples_of(ranked, "here", tokenizer, template, 64))
-    assert [(kind, example.ids, example.answer) for kind, example in shown] == [
-        (kind, example.ids, example.answer) for kind, example in zip(kinds, examples, strict=True)]
+    assert shown == [(kind, replace(example, record=ranked))
+                     for kind, example in zip(ranking.kinds, ranking.examples, strict=True)]

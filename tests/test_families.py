@@ -111,7 +111,8 @@ def test_every_stage(tmp_path, family):
     small = {name: value for name, value in SMALL.items() if name != "token_cache"}
     train_reward.main(train_reward.RewardConfig(init=sft, data=(ranked,), out=reward, lora_rank=2, **small))
     train_ppo.main(train_ppo.PPOConfig(init=sft, reward=reward, data=(data,), out=ppo, lora_rank=2,
-                                       minibatches=1, max_new_tokens=6, value_warmup=0, **small))
+                                       ignore_probes=True, minibatches=1, max_new_tokens=6, value_warmup=0,
+                                       **small))
     rows = evaluate.main(evaluate.EvalConfig(models=(f"sft={sft}", f"ppo={ppo}"), tasks="qa", data=(data,),
                                              graph="none", out=str(tmp_path / "eval"), max_new_tokens=4))
     assert ("qa", "characters") in rows

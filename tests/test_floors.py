@@ -4,8 +4,9 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-FLOORS = ["files kernels metrics patterns ppo report reward rope", "bpe cli config data judge lora weights",
-          "model tokenizer", "template", "dataset generate", "clinicalgpt run tasks", "export pretrain",
+FLOORS = ["alarms files kernels metrics patterns ppo report reward rope statistics",
+          "bpe cli config data judge lora probes weights", "model rules tokenizer", "template",
+          "dataset generate", "clinicalgpt run tasks", "export pretrain roles", "rollouts",
           "evaluate train_sft", "train_ppo train_reward", "tests"]       # the lowest first
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms.split()}
 OUTSIDE = {*sys.stdlib_module_names, "torch", "numpy", "safetensors", "sentencepiece", "tqdm"}

@@ -1,6 +1,7 @@
 """The transformer against the textbook, its checkpoints out and in, its cache against the full forward."""
 import json
 import os
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from clinicalgpt import model as MODEL
 from clinicalgpt.config import ModelConfig, read_config
+from clinicalgpt.dataset import Example, pack
 from clinicalgpt.generate import generate
 from clinicalgpt.model import NAMES, KVCache, load_model
 from clinicalgpt.rope import Rope, rotate, rotation
@@ -279,6 +281,52 @@ def test_neighbours_change_nothing(tmp_path, name):
         close(model(torch.tensor(before + ours), [len(before), 6])[len(before):], alone)
     first, second = (model(torch.tensor(x + ours + x), [3, 6, 3])[3:9] for x in (others[0], others[2]))
     assert torch.equal(first, second)
+
+
+def siblings(vocabulary=50):
+    """Three answers to one prompt, one to another, and one that is but a beginning of its neighbour."""
+    prompt, other, *answers = random_ids(7, 5, 3, 6, 1, 4, vocabulary=vocabulary)
+    one, two = {}, {}
+    rows = [(prompt + answers[0], 7, one), (prompt + answers[1], 7, one), (prompt + answers[2], 7, one),
+            (other + answers[3], 5, two), (other + answers[3][:2], 5, two)]
+    return [Example(ids, [i >= n for i in range(len(ids))], record) for ids, n, record in rows]
+
+
+def check_shared_prompts(model, make_pack=pack):
+    """Answers that share their prompt have the hidden states, log-probs and last tokens that they have alone,
+    and the gradients of all weights are the same."""
+    found = []
+    for rows in (siblings(), [Example(row.ids, row.answer, {}) for row in siblings()]):
+        batch = (make_pack if not found else pack)(rows)
+        model.zero_grad()
+        logp_M, last_BD = model.score(batch)[0], model.read(batch)[batch.last_B]
+        (logp_M.sin().sum() + last_BD.cos().sum()).backward()
+        found.append([logp_M, last_BD, *(p.grad.clone() for p in model.parameters())])
+    assert len(pack(siblings()).ids_N) == 26 and len(batch.ids_N) == 47
+    for shared, alone in zip(*found, strict=True):
+        close(shared, alone)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_shared_prompts(tmp_path, name):
+    check_shared_prompts(load_model(write(tmp_path, name)[0], torch.float64))
+
+
+def test_the_check_of_shared_prompts_has_teeth(tmp_path):
+    """States of another place, and answers that see their prompt in part, are noticed."""
+    model = load_model(write(tmp_path, "Qwen2's window")[0], torch.float64)
+
+    def another_place(rows):
+        batch = pack(rows)
+        return replace(batch, place_N=batch.place_N.roll(1))
+
+    def prompt_in_part(rows):
+        batch, token = pack(rows), pack(rows).token_E.clone()
+        token[10:13] = token[9]                                # of the prompt, to the second answer
+        return replace(batch, token_E=token)
+    for buggy in (another_place, prompt_in_part):
+        with pytest.raises(AssertionError):
+            check_shared_prompts(model, buggy)
 
 
 def check_cache(model, Cache=KVCache):

@@ -120,6 +120,55 @@ def test_explained_variance():
     assert ppo.masked_mean(torch.tensor([[math.nan]]), torch.zeros(1, 1)) == 0
 
 
+# ---- without a critic ------------------------------------------------------------------------------------
+
+GROUPED = random_rows([3, 1, 4, 2, 2, 5], seed=7)                  # rewards: two prompts, three answers each
+WORTH = [0.5, -1.0, 2.0, 0.1, 0.3, -0.4]
+
+
+def check_advantages(fn):
+    """From rewards and scores alone, by loops: RLOO against the mean of the others, GRPO in units of its
+    group's deviation, REINFORCE++ from the rewards still to come, whitened over the batch."""
+    mask_BT, score_B = mask_of(GROUPED, 6), torch.tensor(WORTH, dtype=torch.float64)
+    for fill in GARBAGE:
+        rewards_BT = torch.where(mask_BT > 0, padded(GROUPED, fill, 6), 0.0)
+        values_BT = padded(GROUPED, fill, 6)
+
+        def ours(algorithm, rewards_BT=rewards_BT, values_BT=values_BT):
+            return fn(algorithm, rewards_BT, values_BT, score_B, mask_BT, 3, 0.9, 0.8)
+        rloo, grpo = [], []
+        for start in (0, 3):
+            group = list(range(start, start + 3))
+            for b in group:
+                others = [sum(GROUPED[i]) for i in group if i != b]
+                rloo.append([sum(GROUPED[b]) - sum(others) / 2] * len(GROUPED[b]))
+                mean = sum(WORTH[i] for i in group) / 3
+                deviation = math.sqrt(sum((WORTH[i] - mean) ** 2 for i in group) / 2)
+                grpo.append([(WORTH[b] - mean) / (deviation + 1e-4)] * len(GROUPED[b]))
+        to_come = [reference.discounted(rewards, 0.9) for rewards in GROUPED]
+        flat = iter(reference.whiten([x for row in to_come for x in row]))
+        close(ours("rloo"), padded(rloo, columns=6))
+        close(ours("grpo"), padded(grpo, columns=6))
+        close(ours("reinforce++"), padded([[next(flat) for _ in row] for row in to_come], columns=6))
+
+
+def test_advantages_without_a_critic():
+    check_advantages(ppo.advantages)
+    with pytest.raises(ValueError, match="choose ppo, rloo, grpo or reinforce"):
+        ppo.advantages("reinforce", *[torch.zeros(2, 2)] * 2, torch.zeros(2), torch.ones(2, 2))
+
+    def own_mean(algorithm, rewards_BT, values_BT, score_B, mask_BT, group, *args):
+        if algorithm != "rloo":
+            return ppo.advantages(algorithm, rewards_BT, values_BT, score_B, mask_BT, group, *args)
+        return_BK = rewards_BT.sum(1).view(-1, group)
+        return (return_BK - return_BK.mean(1, keepdim=True)).view(-1, 1) * mask_BT
+    for buggy in (own_mean, lambda a, r, v, s, m, k, *args: ppo.advantages(a, r, v, s, m, 2, *args),
+                  lambda a, r, v, s, m, k, *args: ppo.advantages(a, r, v, s, torch.ones_like(m), k, *args),
+                  lambda a, r, v, s, m, k, g, lam: ppo.advantages(a, r, v, s, m, k, 1.0, lam)):
+        with pytest.raises(AssertionError):
+            check_advantages(buggy)
+
+
 # ---- losses ----------------------------------------------------------------------------------------------
 
 def check_policy_loss(fn):
@@ -180,6 +229,27 @@ def test_losses(checks, fn, bugs):
                 check(buggy)
     with pytest.raises(AssertionError):
         checks[0](everywhere(fn, 3))
+
+
+def check_dual_clip(fn):
+    """log rho, A -> loss, gradient at c = 3: where A < 0 the loss is at most 3 |A|, and flat beyond."""
+    for log_rho, a, loss, slope in [(math.log(2.0), -1, 2.0, 2.0), (math.log(5.0), -1, 3.0, 0.0),
+                                    (math.log(5.0), -2, 6.0, 0.0), (math.log(5.0), 1, -1.2, 0.0),
+                                    (math.log(0.5), -1, 0.8, 0.0)]:
+        logp_BT, zero_BT = leaf([[log_rho]]), torch.zeros(1, 1, dtype=torch.float64)
+        ours = fn(logp_BT, zero_BT, zero_BT + a, zero_BT + 1, 0.2, 3.0)[0]
+        ours.backward()
+        close(torch.stack([ours, logp_BT.grad.sum()]), [loss, slope])
+
+
+def test_dual_clip():
+    check_dual_clip(ppo.policy_loss)
+    x_BT, *others = leaf(POLICY[0]), *map(padded, POLICY[1:]), MASK
+    assert gradcheck(lambda x_BT: ppo.policy_loss(x_BT, *others, 0.2, 1.3)[0], x_BT)
+    for buggy in (lambda *args: ppo.policy_loss(*args[:5]), lambda *args: ppo.policy_loss(*args[:5], -3.0),
+                  lambda *args: ppo.policy_loss(args[0], args[1], -args[2], *args[3:])):
+        with pytest.raises(AssertionError):
+            check_dual_clip(buggy)
 
 
 @pytest.mark.parametrize("loss, rows", [(policy_loss, POLICY), (value_loss, VALUE)])

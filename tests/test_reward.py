@@ -1,11 +1,13 @@
 """The reward model: its loss over ranked answers, the token at which it scores, its head on disk."""
+import math
+
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch.autograd import gradcheck
 
-from clinicalgpt.dataset import pack
-from clinicalgpt.reward import ScalarHead, last_token_score, pair_accuracy, ranking_loss
+from clinicalgpt.dataset import Example, pack
+from clinicalgpt.reward import ScalarHead, calibration, last_token_score, pairs, ranking_loss
 from tests import reference
 from tests.reference import checked, close, examples, tiny_model
 
@@ -43,11 +45,47 @@ def test_nothing_to_rank():
         assert loss == 0 and not score_K.grad.any()
 
 
-def test_pair_accuracy():
-    """[#43] Scores 3, 1, 1 of a, b, c: a beats b and c, and b ties with c."""
-    accuracy = pair_accuracy(torch.tensor([3.0, 1, 1]), "abc")
-    assert accuracy == {("a", "b"): 1.0, ("a", "c"): 1.0, ("b", "c"): 0.5}
-    assert pair_accuracy(torch.tensor([0.0, 1]), ["good", "bad"]) == {("good", "bad"): 0.0}
+def check_ties(fn):
+    """Ranks 1, 2, 2, 3: of six pairs the one in the middle is none.  Margin and centring by the formula."""
+    scores, (margin, centring) = [0.3, -0.2, 0.9, 0.1], (0.5, 0.1)
+    compared = [(0, 1), (0, 2), (0, 3), (1, 3), (2, 3)]
+    expected = sum(math.log1p(math.exp(-(scores[i] - scores[j] - margin)))
+                   + centring * (scores[i] + scores[j]) ** 2 for i, j in compared) / 5
+    score_K = torch.tensor(scores, dtype=torch.float64, requires_grad=True)
+    close(fn(score_K, [1, 2, 2, 3], margin, centring), expected)
+    assert gradcheck(lambda x: fn(x, [1, 2, 2, 3], margin, centring), score_K)
+
+
+def test_ties_margin_centring():
+    check_ties(ranking_loss)
+    assert [x.tolist() for x in pairs([1, 2, 2, 3])] == [[0, 0, 0, 1, 2], [1, 2, 3, 3, 3]]
+    for buggy in (lambda s, r, m, c: ranking_loss(s, None, m, c), lambda s, r, m, c: ranking_loss(s, r, m),
+                  lambda s, r, m, c: ranking_loss(s, r, -m, c)):
+        with pytest.raises(AssertionError):
+            check_ties(buggy)
+    score_K = torch.ones(3, requires_grad=True)
+    ranking_loss(score_K, [1, 1, 1]).backward()
+    assert not score_K.grad.any()
+
+
+def test_calibration():
+    """[#43] Gaps of log 3 say "better" with confidence 0.75: right three times of four is well calibrated,
+    right once of two is off by 1/4.  A tie has confidence 1/2, and is half right."""
+    gap = math.log(3)
+    error, curve = calibration([gap, gap, gap, -gap])
+    assert error == pytest.approx(0) and curve == [(pytest.approx(0.75), 0.75, 4)]
+    assert calibration([gap, -gap])[0] == pytest.approx(0.25)
+    assert calibration([0.0]) == (0.0, [(0.5, 0.5, 1)]) and calibration([50.0])[1] == [(1.0, 1.0, 1)]
+
+
+def test_normalised_scores():
+    """The scores given are 0 +- 1 afterwards, and all others as far apart in units of their deviation."""
+    head, hidden_ND = ScalarHead(4), torch.randn(5, 4)
+    before = head(hidden_ND)
+    head.normalise(before[:2])
+    mean, std = before[:2].mean(), before[:2].std(correction=0)
+    close(head(hidden_ND), (before - mean) / std, 1e-4)
+    close(head(hidden_ND[:2]).abs(), [1.0, 1.0], 1e-4)
 
 
 def check_scores(fn):
@@ -60,8 +98,10 @@ def check_scores(fn):
 
     def score(part):
         batch = pack(part)
-        return fn(model(batch.ids_N, batch.lengths), batch.lengths, head)
-    for order in (range(5), (4, 1, 0, 3, 2)):
+        return fn(model, head, batch)
+    rows[3:] = [Example(rows[2].ids + row.ids, [False] * (len(rows[2].ids + row.ids)), rows[0].record)
+                for row in rows[3:]]                                           # which share a beginning
+    for order in (range(5), (4, 1, 0, 3, 2), (3, 4, 0, 1, 2)):
         ours = score([rows[i] for i in order])
         for i, one in zip(order, ours, strict=True):
             hidden_TD = model(torch.tensor(rows[i].ids), [len(rows[i].ids)])
@@ -69,14 +109,14 @@ def check_scores(fn):
             close(one, score([rows[i]])[0])
 
 
-def one_late(hidden_ND, lengths, head):
-    return head(hidden_ND[torch.tensor(lengths).cumsum(0) % len(hidden_ND)])
+def one_late(model, head, batch):
+    return head(model.read(batch)[batch.token_E[torch.tensor(batch.lengths).cumsum(0) % len(batch.token_E)]])
 
 
 def test_last_token_score():
-    check_scores(checked(last_token_score))
-    for buggy in (one_late, lambda x, lengths, head: head(x)[-1:].expand(len(lengths)),
-                  lambda x, lengths, head: head(torch.stack([part.mean(0) for part in x.split(lengths)]))):
+    check_scores(last_token_score)
+    for buggy in (one_late, lambda model, head, batch: head(model.read(batch))[:len(batch.lengths)],
+                  lambda model, head, batch: head(model(batch.ids_N, [len(batch.ids_N)])[batch.last_B])):
         with pytest.raises(AssertionError):
             check_scores(buggy)
 
