@@ -41,7 +41,7 @@ ALGORITHMS = ("ppo", "rloo", "grpo", "reinforce++")
 class PPOConfig(TuneConfig):
     """Stage 3: align the SFT model with PPO (the paper's: LoRA, lr 1e-5, 4,000 steps)."""
     init: str = arg("runs/sft", "run folder of the SFT model: start of the policy, and the reference")
-    reward: str = arg("runs/reward", "run folder of the reward model")
+    reward: str = arg("runs/reward", "run folder of the reward model; none: the rules of --rewards alone")
     out: str = arg("runs/ppo", "run folder to write")
     steps: int = arg(4000, "iterations: a batch of rollouts each", tiny=40)
     batch_size: int = arg(64, "rollouts per iteration")
@@ -67,8 +67,8 @@ class PPOConfig(TuneConfig):
     gamma: float = arg(1.0, "discount")
     lam: float = arg(0.95, "GAE's lambda for the policy's advantages")
     value_lam: float = arg(0.95, "and for the returns that the value function learns; 1: the true ones")
-    rewards: tuple = arg(("model=1",), "parts of the reward and their weights: model, facts, "
-                                       f"{', '.join(RULES)} (clinicalgpt/rules.py)")
+    rewards: tuple = arg((), f"parts of the reward and their weights: model, facts, {', '.join(RULES)} "
+                             "(clinicalgpt/rules.py; default: model=1 and, where there is a graph, facts=1)")
     graph: str = arg("", "knowledge graph (tsv) that facts are checked against (default: with the embedded "
                          "prompts, the embedded one)")
     kl: float = arg(0.05, "beta, the weight of KL to the SFT model in the reward", tiny=0.1)
@@ -102,7 +102,7 @@ def main(cfg):
     prompts, held_out, mix = load(cfg, roles)                               # 3. questions without answers
     print(f"ppo: {len(prompts)} prompts, {cfg.steps} iterations of {cfg.batch_size} rollouts "
           f"({cfg.algorithm})")
-    if not run.continues:
+    if cfg.reward != "none" and not run.continues:
         probe(roles, cfg, run)
     state, facts = {"beta": cfg.kl, "scale": 1.0, "retreats": 0}, facts_rule(graph) if graph else None
 
@@ -198,9 +198,9 @@ def probe(roles, cfg, run):
     print("\n".join(f"ppo: {line}" for line in lines_of(table)))
     failed = [name for name, row in table.items() if not row["passed"]]
     if failed and not cfg.ignore_probes:
-        raise ValueError(f"{path}: the reward fails {', '.join(failed)} (clinicalgpt/probes.py says what that "
-                         "means): PPO would learn to answer so.  Train the reward model on such pairs, add a "
-                         "rule (--rewards), or start in spite of it with --ignore-probes")
+        raise ValueError(f"{path}: the reward fails {', '.join(failed)} (clinicalgpt/probes.py says what this "
+                         "is): PPO would learn to answer so.  Train the reward model on such pairs, add a rule "
+                         "(--rewards), or start in spite of it with --ignore-probes")
 
 
 def update(roles, rollouts, optimizer, step, cfg, run, state, mix=None):

@@ -1,6 +1,6 @@
 """
-How good an answer is, in numbers: BLEU, GLEU, ROUGE, distinct, accuracy, and how sure we are of them.
-(Not here: exam protocols, which belong to tasks.py, and pairwise preference, which belongs to judge.py.)
+How near an answer comes to a reference, and how the answers read: BLEU, GLEU, ROUGE, distinct, repetition.
+(Not here: how sure we are of the numbers, see statistics.py; exams, exam.py; who wins, judge.py.)
 
 All count the same tokens, and clips: an n-gram matches no more often than the reference has it.
 
@@ -9,21 +9,44 @@ All count the same tokens, and clips: an n-gram matches no more often than the r
     ROUGE = mean over answers of 2 P R / (P + R),  P = m / t,  R = m / t_reference  Lin 2004, beta = 1
 
 m: matches; t: n-grams of the answer (GLEU: of lengths 1-4 together); h, r: tokens of answers and references.
-BLEU's h, r, m_k, t_k are sums over the corpus, kept as a row an answer: a resampled corpus sums other rows.
+BLEU's and GLEU's counts are kept as a row an answer: a corpus, or a resampled one, is the sum of its rows.
+Where m_k = 0, a sentence has BLEU 0 but for smoothing (Chen & Cherry 2014, numbered as there and in NLTK):
+
+    method1   m_k = 0.1 where it is 0
+    method2   m_k + 1 and t_k + 1 for k > 1                                         Lin & Och 2004
+    method3   the j-th m_k that is 0 becomes 1 / 2^j                                as mteval-v13a.pl does it
 """
 
-import math
 import re
 from collections import Counter
 
 import numpy as np
 
-# Shown beside the numbers: the same output scores 34 or 60 BLEU depending on what a token is.
-SIGNATURE = (
-    "tokens: a Chinese character, a Latin word, a number or a punctuation mark; lower case | "
-    "BLEU: corpus, n 1-4, clipped, brevity penalty, no smoothing | "
-    "GLEU: Google's, corpus, n 1-4 | ROUGE: mean F1 (beta 1)"
-)
+from clinicalgpt.statistics import bootstrap, wilson  # noqa: F401  (they moved; others still ask here)
+
+TOKENS = "tokens: a Chinese character, a Latin word, a number or a punctuation mark; lower case"
+FORMS = {                           # shown beside the numbers: what a token is moves BLEU from 34 to 60
+    "BLEU": "corpus, n 1-{n}, clipped, the nearest reference length, smoothing {smoothing}",
+    "sentence BLEU": "mean of sentences, n 1-{n}, clipped, the nearest reference length, "
+                     "smoothing {smoothing}",
+    "GLEU": "Google's, corpus, n 1-4",
+    "ROUGE": "mean of F1 (beta 1); ROUGE-L by the longest common subsequence",
+    "distinct": "different n-grams over all n-grams, all answers together",
+    "repetition": "mean of the share of an answer's 4-grams that came before in it",
+    "length": "mean, in tokens",
+    "end rate": "share of answers that the model ended itself, before the limit",
+}
+
+
+def signature(metric, n=4, smoothing="none"):
+    """What a number is: >>> signature("GLEU")
+    'GLEU: Google\'s, corpus, n 1-4 | tokens: a Chinese character, ...'"""
+    form = FORMS[metric].format(n=n, smoothing=smoothing)
+    return f"{metric}: {form}" + (f" | {TOKENS}" if metric != "end rate" else "")
+
+
+SIGNATURE = " | ".join([TOKENS, *(signature(name).removesuffix(f" | {TOKENS}")
+                                  for name in ("BLEU", "GLEU", "ROUGE"))])
 
 CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"    # kana and ideographs
 LETTER = rf"[^\W\d_{CJK}]"
@@ -51,52 +74,57 @@ def reference_tokens(references):
 
 
 def bleu_rows(hypotheses, references, n=4):
-    """An answer's row: h, r, m_1 .. m_n, t_1 .. t_n.  Of several references the nearest in length gives r (of
-    two, the shorter), and an n-gram is clipped to its count in the reference that has most of it."""
+    """An answer's row: h, r, m_1, t_1, m_2, t_2 ...: the first 2 + 2k columns are the row for k < n.  Of
+    several references the nearest in length gives r (of two, the shorter), and an n-gram is clipped to its
+    count in the reference that has most of it."""
     rows = []
     for hypothesis, choices in zip(map(tokens, hypotheses), reference_tokens(references), strict=True):
-        nearest = min(map(len, choices), key=lambda length: (abs(length - len(hypothesis)), length))
-        matched, total = [], []
+        row = [len(hypothesis), min(map(len, choices), key=lambda r: (abs(r - len(hypothesis)), r))]
         for k in range(1, n + 1):
             most = Counter()
             for choice in choices:
                 most |= ngrams(choice, k)
-            matched.append(matches(ngrams(hypothesis, k), most))
-            total.append(max(len(hypothesis) - k + 1, 1))         # shorter than k: one missed, as in NLTK
-        rows.append([len(hypothesis), nearest, *matched, *total])
+            row += [matches(ngrams(hypothesis, k), most),
+                    max(len(hypothesis) - k + 1, 1)]              # shorter than k: one missed, as in NLTK
+        rows.append(row)
     return np.array(rows, dtype=np.int64).reshape(-1, 2 + 2 * n)
 
 
-def bleu_of(matched, total, hypothesis_length, reference_length):
-    if min(matched) == 0:
-        return 0.0
-    log_precision = sum(math.log(m / t) for m, t in zip(matched, total, strict=True)) / len(matched)
-    return math.exp(min(0.0, 1 - reference_length / hypothesis_length) + log_precision)
+def bleu_of(rows, smoothing="none"):
+    """BLEU of a row or a sum of rows, or of each of many: (..., 2 + 2n) -> (...)."""
+    rows = np.asarray(rows, dtype=float)
+    length, nearest, matched, total = rows[..., 0], rows[..., 1], rows[..., 2::2], rows[..., 3::2]
+    nothing = matched == 0
+    if smoothing == "method1":
+        matched = matched + 0.1 * nothing
+    elif smoothing == "method2":
+        longer = np.arange(matched.shape[-1]) > 0
+        matched, total = matched + longer, total + longer
+    elif smoothing == "method3":
+        matched = np.where(nothing, 0.5 ** nothing.cumsum(-1), matched)
+    elif smoothing != "none":
+        raise ValueError(f"smoothing {smoothing!r}: none, method1, method2 or method3")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        score = np.exp(np.minimum(0, 1 - nearest / length) + np.log(matched / total).mean(-1))
+    return np.where(nothing[..., 0], 0.0, score)                  # no word in common: nothing to smooth
 
 
-def corpus_bleu(rows):
-    """BLEU of the corpus whose rows these are: the statistic for `bootstrap`."""
-    hypothesis_length, reference_length, *counts = rows.sum(0).tolist()
-    n = len(counts) // 2
-    return bleu_of(counts[:n], counts[n:], hypothesis_length, reference_length)
+def corpus_bleu(rows, smoothing="none"):
+    """BLEU of the corpus whose rows these are."""
+    return float(bleu_of(rows.sum(0), smoothing))
 
 
-def bleu(hypotheses, references, n=4):
+def bleu(hypotheses, references, n=4, smoothing="none"):
     """Corpus BLEU in [0, 1].  bleu(["我我我"], ["我"], n=1) is 1/3: one 我 of three is in the reference."""
-    return corpus_bleu(bleu_rows(hypotheses, references, n))
+    return corpus_bleu(bleu_rows(hypotheses, references, n), smoothing)
 
 
-def sentence_bleu(hypothesis, reference, n=4):
-    """BLEU of one answer, smoothing 3 (Chen & Cherry 2014): the j-th order with m = 0 gets m = 1 / 2^j."""
-    hypothesis_length, reference_length, *counts = bleu_rows([hypothesis], [reference], n)[0].tolist()
-    matched, zeros = counts[:n], 0
-    if matched[0] == 0:
-        return 0.0                                                # not one word in common: nothing to smooth
-    for k, m in enumerate(matched):
-        if m == 0:
-            zeros += 1
-            matched[k] = 0.5**zeros
-    return bleu_of(matched, counts[n:], hypothesis_length, reference_length)
+def sentence_bleu(hypothesis, reference, n=4, smoothing="method3"):
+    return float(bleu_of(bleu_rows([hypothesis], [reference], n)[0], smoothing))
+
+
+def mean_sentence_bleu(hypotheses, references, n=4, smoothing="method3"):
+    return float(bleu_of(bleu_rows(hypotheses, references, n), smoothing).mean())
 
 
 def gleu_rows(hypotheses, references, n=4):
@@ -107,8 +135,8 @@ def gleu_rows(hypotheses, references, n=4):
     rows = []
     for hypothesis, choices in zip(map(tokens, hypotheses), reference_tokens(references), strict=True):
         counts = all_ngrams(hypothesis)
-        pairs = [(matches(counts, c), max(counts.total(), c.total(), 1)) for c in map(all_ngrams, choices)]
-        rows.append(max(pairs, key=lambda pair: pair[0] / pair[1]))
+        pairs = [(matches(counts, c), max(counts.total(), c.total())) for c in map(all_ngrams, choices)]
+        rows.append(max(filter(any, pairs), key=lambda pair: pair[0] / pair[1], default=(0, 0)))
     return np.array(rows, dtype=np.int64).reshape(-1, 2)
 
 
@@ -166,31 +194,20 @@ def distinct(hypotheses, n):
     return len(counts) / counts.total() if counts else 1.0
 
 
+def repetition(hypotheses, n=4):
+    """Mean share of an answer's n-grams that came before in it: near 1 where a model has lost itself."""
+    return sum(1 - distinct([hypothesis], n) for hypothesis in hypotheses) / max(len(hypotheses), 1)
+
+
+def length(hypotheses):
+    return sum(len(tokens(hypothesis)) for hypothesis in hypotheses) / max(len(hypotheses), 1)
+
+
+def end_rate(finishes):
+    """finishes: why each answer ended, "stop" where the model did it and "length" where the limit did."""
+    return sum(finish == "stop" for finish in finishes) / max(len(finishes), 1)
+
+
 def accuracy(predictions, answers):
     """A prediction that could not be parsed (None) is simply not the answer: it counts as wrong."""
     return sum(p == a for p, a in zip(predictions, answers, strict=True)) / max(len(answers), 1)
-
-
-def wilson(successes, n, z=1.96):
-    """Interval of a proportion (Wilson 1927), inside [0, 1] even for 0 or n successes: it solves
-    |p - q| = z sqrt(q (1 - q) / n) for q."""
-    if n == 0:
-        return 0.0, 1.0
-    p, scale = successes / n, 1 + z * z / n
-    centre = (p + z * z / (2 * n)) / scale
-    half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / scale
-    return max(centre - half, 0.0), min(centre + half, 1.0)
-
-
-def bootstrap(statistic, *columns, rounds=1000, seed=0):
-    """95 % percentile interval of statistic(*columns): a round draws items with replacement, the same from
-    each column, so the columns of two models give the paired interval of their difference.
-
-        bootstrap(corpus_bleu, bleu_rows(hypotheses, references))
-        bootstrap(lambda a, b: corpus_bleu(a) - corpus_bleu(b), rows_of_model_a, rows_of_model_b)
-    """
-    columns, generator, values = [np.asarray(column) for column in columns], np.random.default_rng(seed), []
-    for _ in range(rounds):
-        drawn = generator.integers(len(columns[0]), size=len(columns[0]))
-        values.append(statistic(*(column[drawn] for column in columns)))
-    return tuple(np.percentile(values, [2.5, 97.5]).tolist())

@@ -265,7 +265,7 @@ class Transformer(nn.Module):
     def loss(self, pack, count):
         """Sum over a Pack's scored tokens of -log p, over `count`: a micro-batch's share of the mean."""
         hidden_MD, target_M = self.read(pack)[pack.state_M], pack.target_M
-        share_M = torch.full(target_M.shape, 1 / count, device=target_M.device)
+        share_M = torch.full(target_M.shape, 1 / count, dtype=torch.float64, device=target_M.device)
         return cross_entropy(hidden_MD, self.unembed_VD, target_M, share_M)
 
     @torch.no_grad()

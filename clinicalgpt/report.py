@@ -3,7 +3,8 @@ What a run or an evaluation has to show, as report.html and report.md: results, 
 (Not here: computing any of it.)  The page is one file for anywhere: curves are inline SVG, no script and
 no network; light and dark, phone and print.  It adds no date or path: the same inputs give the same bytes.
 
-    runs       {name: run folder}: a plot for every number of metrics.jsonl, "valid_x" over "x"; config.json
+    runs       {name: run folder}: a plot for every number of metrics.jsonl, "valid_x" over "x", and of PPO's
+               held-out reward over its KL; alarms; what it said to the same prompts as it learned; config.json
     results    [{"task", "metric", "models": {name: {"value", "low", "high"}}}]: a row each, a column a model.
                A value may be text ("12 / 5 / 3"); low, high and "note" (how it was measured) may be absent
     samples    [{"question", "answers": {name: text}}]: side by side; a reference is one more answer
@@ -104,7 +105,7 @@ def thinned(points, most):
         yield steps[-1], sum(values) / len(values), min(values), max(values)
 
 
-def drawing(curves):
+def drawing(curves, across):
     """The inside of a plot's SVG.  curves: {"": training points, "valid": validation points}, none empty."""
     groups = {kind: list(thinned(points, POINTS)) for kind, points in curves.items()}
     values, steps = ([point[i] for points in curves.values() for point in points] for i in (1, 0))
@@ -124,7 +125,8 @@ def drawing(curves):
         yield (f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(mark):.1f}" y2="{y(mark):.1f}"/>'
                f'<text x="{LEFT - 6}" y="{y(mark) + 4:.1f}" text-anchor="end">{mark:,.10g}</text>')
     for step, anchor in {first: "start", last: "end"}.items():
-        yield f'<text x="{x(step):.1f}" y="{HEIGHT - 5}" text-anchor="{anchor}">step {step:,}</text>'
+        yield (f'<text x="{x(step):.1f}" y="{HEIGHT - 5}" text-anchor="{anchor}">'
+               f'{across} {number(step)}</text>')
     for kind, drawn in groups.items():
         yield f'<g class="{"two" if kind else "one"}">'
         if len(curves[kind]) > POINTS:                             # a band: lowest to highest of each group
@@ -134,18 +136,18 @@ def drawing(curves):
         yield f'<circle cx="{x(drawn[-1][0]):.1f}" cy="{y(drawn[-1][1]):.1f}" r="2.6"/></g>'
 
 
-def plot(name, curves):
+def plot(name, curves, across="step"):
     """A figure of one quantity: its name, the latest values, how many were not finite, and the drawing."""
-    finite = {kind: [p for p in points if math.isfinite(p[1])] for kind, points in curves.items()}
+    finite = {kind: [p for p in points if all(map(math.isfinite, p))] for kind, points in curves.items()}
     finite = {kind: points for kind, points in finite.items() if points}
     lost = sum(map(len, curves.values())) - sum(map(len, finite.values()))
     caption = f"<b>{escape(name)}</b>"
     for kind, points in finite.items():
         caption += f'<span class="{"two" if kind else "one"}">{kind} {number(points[-1][1])}</span>'
     caption += f'<span class="bad">{lost} not finite</span>' if lost else ""
-    inside = "".join(drawing(finite)) if finite else ""
+    inside = "".join(drawing(finite, across)) if finite else ""
     return (f'<figure><figcaption>{caption}</figcaption><svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
-            f'aria-label="{escape(name)} by step">{inside}</svg></figure>')
+            f'aria-label="{escape(name)} by {across}">{inside}</svg></figure>')
 
 
 def plots(curves):
@@ -153,6 +155,10 @@ def plots(curves):
         twin = f"valid_{name}"
         if not (name.startswith("valid_") and name.removeprefix("valid_") in curves):
             yield plot(name, {"": points} | ({"valid": curves[twin]} if twin in curves else {}))
+    if "valid_reward" in curves and "valid_kl" in curves:
+        kl = dict(curves["valid_kl"])
+        points = [(kl[step], reward) for step, reward in curves["valid_reward"] if step in kl]
+        yield plot("held-out reward by KL, nats an answer", {"valid": points}, "KL")
 
 
 def sparkline(points, width=24):
@@ -240,11 +246,30 @@ def run_section(folder):
         numbers = map(number, (values[0], min(finite), max(finite), values[-1]))
         rows.append([name, *numbers, sparkline(points)])
     text = markdown_table([["quantity", "first", "lowest", "highest", "last", "curve"], *rows])
+    if (folder := Path(folder) / "alarms.jsonl").is_file():
+        alarms = [json.loads(line) for line in folder.read_text(encoding="utf-8").splitlines()]
+        words = [f"ALARM at step {alarm['step']}, {alarm['alarm']}: {alarm['why']}" for alarm in alarms]
+        page = "".join(f'<p class="bad">{escape(line)}</p>' for line in words) + page
+        text = "".join(f"{markdown(line)}\n\n" for line in words) + text
+    if said := said_over_time(config.parent):
+        answers = samples_section(said)
+        page, text = page + f"<h3>As it learned</h3>{answers[0]}", f"{text}\n{answers[1]}"
     if config.exists():
         settings = config.read_text(encoding="utf-8").strip()
         page += f"<details><summary>config.json</summary><pre>{escape(settings)}</pre></details>"
         text += "".join(f"\n    {line}" for line in settings.splitlines()) + "\n"
     return page, text
+
+
+def said_over_time(folder, prompts=3):
+    """Samples for samples_section: what a run said to the same prompts at first, half-way and at last."""
+    path, said = folder / "samples.jsonl", {}
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+        sample = json.loads(line)
+        said.setdefault(sample["prompt"], {})[f"step {sample['step']}"] = sample["answer"]
+    repeated = [(prompt, list(answers.items())) for prompt, answers in said.items() if len(answers) > 1]
+    return [{"question": prompt, "answers": dict((answers[0], answers[len(answers) // 2], answers[-1]))}
+            for prompt, answers in repeated[:prompts]]
 
 
 def facts_section(facts):

@@ -48,14 +48,20 @@ class Roles:
 
 def open_roles(cfg, run, graph=None):
     """Roles of these runs.  The reward model must speak the SFT model's template; its trunk is shared if it
-    stands on the same run."""
+    stands on the same run.  --reward none: rules alone judge, and the value function starts at 0."""
+    rules = rules_of(cfg.rewards or ("model=1", "facts=1")[cfg.reward == "none":2 if graph else 1], graph)
     trunk, tokenizer, template = open_run(cfg.init, run.device, run.dtype)
     add_lora(trunk, "policy", cfg.lora_rank, cfg.lora_alpha, 0.0, cfg.lora_targets)
-    judge, reward, reward_head, _, reward_template = load_reward(cfg.reward, run.device, run.dtype,
-                                                                 trunk, cfg.init)
-    if reward_template != template:
-        raise ValueError(f"{cfg.reward}/template.json: another template than {cfg.init}'s; "
-                         "a reward model must read what the policy writes")
+    if cfg.reward == "none":
+        judge, reward, reward_head = trunk, None, ScalarHead(trunk.config.width).to(run.device)
+        torch.nn.init.zeros_(reward_head.linear.weight)
+        if "model" in rules or not rules:
+            raise ValueError("--reward none: there is no model to score answers; --rewards must name rules")
+    else:
+        judge, reward, reward_head, _, spoken = load_reward(cfg.reward, run.device, run.dtype, trunk, cfg.init)
+        if spoken != template:
+            raise ValueError(f"{cfg.reward}/template.json: another template than {cfg.init}'s; "
+                             "a reward model must read what the policy writes")
     if reward:
         copy_adapter(judge, "reward", "value")
     else:
@@ -63,7 +69,7 @@ def open_roles(cfg, run, graph=None):
     trunk.gradient_checkpointing = judge.gradient_checkpointing = cfg.gradient_checkpointing
     value_head = copy.deepcopy(reward_head).requires_grad_(True)
     return Roles(trunk.eval(), judge.eval(), reward, reward_head, value_head,   # eval: dropout is off
-                 tokenizer, template, rules_of(cfg.rewards, graph))
+                 tokenizer, template, rules)
 
 
 def answer(roles, name, prompts, end_id, cfg, run, seed):

@@ -4,8 +4,9 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-FLOORS = ["alarms files kernels metrics patterns ppo report reward rope statistics",
-          "bpe cli config data judge lora probes weights", "model rules tokenizer", "template",
+FLOORS = ["alarms exam files kernels metrics patterns ppo report reward rope statistics",
+          "answers bpe cli config data lora probes weights",
+          "contamination diagnosis endpoint judge model tokenizer", "rubric rules template verdicts",
           "dataset generate", "clinicalgpt run tasks", "export pretrain roles", "rollouts",
           "evaluate train_sft", "train_ppo train_reward", "tests"]       # the lowest first
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms.split()}

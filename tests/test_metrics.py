@@ -10,16 +10,20 @@ from clinicalgpt import metrics
 from clinicalgpt.metrics import (
     accuracy,
     bleu,
+    bleu_of,
     bleu_rows,
-    bootstrap,
     common_subsequence,
     corpus_bleu,
     distinct,
+    end_rate,
     gleu,
+    length,
+    mean_sentence_bleu,
+    repetition,
     rouge,
     sentence_bleu,
+    signature,
     tokens,
-    wilson,
 )
 
 # Against 患者发热咳嗽 (6 tokens), 患者咳嗽 (4 tokens) has
@@ -60,11 +64,38 @@ def test_the_bleu_check_has_teeth(monkeypatch):
         check_bleu(lambda h, r, n: float(np.mean([bleu([a], [b], n) for a, b in zip(h, r, strict=True)])))
 
 
-def test_sentence_bleu_smooths_the_orders_without_a_match():
-    # 3-grams 0 of 2 become (1/2) / 2, 4-grams 0 of 1 become (1/4) / 1
-    expected = math.exp(1 - 6 / 4) * (1 * 2 / 3 * 1 / 4 * 1 / 4) ** 0.25
-    assert sentence_bleu(SHORT, LONG) == pytest.approx(expected)
-    assert sentence_bleu("头痛", LONG) == 0
+# precisions of SHORT against LONG: 4/4, 2/3, then for 0 of 2 and 0 of 1
+@pytest.mark.parametrize(("smoothing", "precisions"), [
+    ("none", (1, 2 / 3, 0, 0)),
+    ("method1", (1, 2 / 3, 0.1 / 2, 0.1 / 1)),
+    ("method2", (1, 3 / 4, 1 / 3, 1 / 2)),
+    ("method3", (1, 2 / 3, 1 / 2 / 2, 1 / 4 / 1)),
+])
+def test_smoothing_of_the_orders_without_a_match(smoothing, precisions):
+    expected = math.exp(1 - 6 / 4) * math.prod(precisions) ** 0.25
+    assert sentence_bleu(SHORT, LONG, smoothing=smoothing) == pytest.approx(expected)
+    assert bleu([SHORT], [LONG], smoothing=smoothing) == pytest.approx(expected)      # a corpus of one
+    assert sentence_bleu("头痛", LONG, smoothing=smoothing) == 0                       # nothing to smooth
+    assert mean_sentence_bleu([SHORT, LONG, "头痛"], [LONG] * 3, smoothing=smoothing) \
+        == pytest.approx((expected + 1) / 3)
+
+
+def test_a_smoothing_that_is_none_is_refused():
+    with pytest.raises(ValueError, match="method4.*none, method1"):
+        bleu([SHORT], [LONG], smoothing="method4")
+
+
+def test_rows_of_four_orders_hold_those_of_fewer():
+    rows, references = bleu_rows([SHORT, "咳", ""], [LONG] * 3), [LONG] * 3
+    for n in (1, 2, 3, 4):
+        assert bleu_of(rows[:, :2 + 2 * n].sum(0)) == bleu([SHORT, "咳", ""], references, n)
+    assert rows.tolist()[:2] == [[4, 6, 4, 4, 2, 3, 0, 2, 0, 1], [1, 6, 1, 1, 0, 1, 0, 1, 0, 1]]
+
+
+def test_signature_names_what_moves_the_number():
+    assert "smoothing method1" in signature("sentence BLEU", smoothing="method1") and "n 1-2" in signature(
+        "BLEU", n=2)
+    assert all("a Chinese character" in signature(name) for name in metrics.FORMS if name != "end rate")
 
 
 def test_gleu():
@@ -72,6 +103,7 @@ def test_gleu():
     assert gleu([SHORT], [LONG]) == gleu([LONG], [SHORT]) == pytest.approx(6 / 18)
     assert gleu([SHORT, "头痛"], [LONG, "头痛"]) == pytest.approx((6 + 3) / (18 + 3))
     assert gleu([SHORT], [["头", LONG]]) == pytest.approx(6 / 18)
+    assert gleu([SHORT, ""], [LONG, ""]) == pytest.approx(6 / 18) and gleu([""], [""]) == 0
 
 
 def test_rouge():
@@ -99,20 +131,9 @@ def test_distinct_and_accuracy():
     assert accuracy(["A", None, "C"], ["A", "B", "C"]) == pytest.approx(2 / 3)
 
 
-def test_wilson():
-    """81 of 263 is the worked example of Newcombe 1998, table I: 0.2553 to 0.3662."""
-    assert wilson(81, 263, z=1.959964) == pytest.approx((0.2553, 0.3662), abs=5e-5)
-    assert wilson(0, 10)[0] == 0 and wilson(10, 10)[1] == 1 and wilson(0, 0) == (0, 1)
-
-
-def test_bootstrap():
-    right = np.arange(200) % 2
-    low, high = bootstrap(np.mean, right)
-    half = 1.96 * math.sqrt(0.25 / 200)                                             # the normal approximation
-    assert (low, high) == pytest.approx((0.5 - half, 0.5 + half), abs=0.01)
-    assert (low, high) == bootstrap(np.mean, right)                                 # the seed decides
-    paired = bootstrap(lambda a, b: a.mean() - b.mean(), right + 0.25, right)       # the same items of both
-    assert paired == pytest.approx((0.25, 0.25))
-    rows = bleu_rows([SHORT, LONG] * 10, [LONG, LONG] * 10)
-    low, high = bootstrap(corpus_bleu, rows, rounds=100)
-    assert low < corpus_bleu(rows) < high
+def test_length_repetition_and_end_rate():
+    assert length(["体温37.5度", ""]) == (4 + 0) / 2
+    # 咳嗽咳嗽咳嗽: three 4-grams, the first and the last alike; 头痛 has none
+    assert repetition(["咳嗽咳嗽咳嗽", "头痛"]) == pytest.approx((1 / 3 + 0) / 2)
+    assert repetition([]) == 0
+    assert end_rate(["stop", "length", "stop", "stop"]) == 0.75 and end_rate([]) == 0

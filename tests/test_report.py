@@ -99,3 +99,20 @@ def test_markdown_table_is_aligned_in_a_terminal():
         "| ---- | --- |\n"
         "| 问答 | 0.5 |\n"
         "| a\\|b | x y |\n")
+
+
+def test_what_a_run_of_ppo_shows(tmp_path):
+    """The held-out reward over its KL, alarms, and what was said to the same prompt at first, half-way and at
+    last; texts that hold markup stay texts."""
+    run = run_folder(tmp_path / "ppo", [{"step": step, "valid_reward": step / 10, "valid_kl": step / 4}
+                                        for step in (1, 2, 3)])
+    (run / "alarms.jsonl").write_text(json.dumps({"step": 2, "alarm": "hacked", "why": EVIL}) + "\n")
+    said = [{"step": step, "prompt": prompt, "answer": EVIL} for step in range(1, 6)
+            for prompt in ("always", f"once {step}")]
+    (run / "samples.jsonl").write_text("".join(json.dumps(line) + "\n" for line in said))
+    page, text = write(tmp_path / "out", run)
+    check_escaped(page, text)
+    assert "held-out reward by KL" in page and "KL 0.25</text>" in page and "KL 0.75</text>" in page
+    assert "ALARM at step 2, hacked" in page and "ALARM at step 2, hacked" in text
+    assert [f"step {s}</h4>" in page for s in range(1, 6)] == [True, False, True, False, True]
+    assert "once" not in page
