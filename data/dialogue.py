@@ -75,7 +75,7 @@ NAME = {"default": "", "help": "what to call the set, in ids and names of files 
 
 
 def rename(sets, name):
-    """Another name for the records of a shape that many releases have."""
+    """Another name for the records of a shape that many have: their own, so look harder for names."""
     if not re.fullmatch(r"[\w-]*", name):
         raise ValueError(f"--name {name}: use letters, digits, _ and - only")
-    sets.source = name or sets.source
+    sets.source, sets.private = name or sets.source, True

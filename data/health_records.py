@@ -64,6 +64,7 @@ ENGLISH_GROUP = re.compile(
     "|amenorrh|menstru|pelvic inflammatory)"
     "|(?P<hematology>leukemia|lymphoma|myeloma|an(?:a)?emia|thrombocyt|h(?:a)?emophil|sickle|thalass"
     "|neutropeni|macroglobulin|purpura))", re.I)
+NUMBERED = r"(?:\d+[.、．](?!\d)|\d+[.、．](?=[12]型糖尿病)|\d+[)）]|[（(]\d+[)）]|[①-⑳])[ 　]*"
 BRACKETS = r"[（(][^（()）]*[）)]"
 QUALIFIER = "^(左侧?|右侧?|双侧?|[急慢]性|亚急性|重症|[重中轻]度|轻症|[原继]发性|陈旧性|先天性|完全性)+"
 ENGLISH_QUALIFIER = re.compile("^((left|right|bilateral|acute|subacute|chronic|recurrent|severe|moderate|mild"
@@ -101,9 +102,9 @@ def separate(text, marks="，,；;。\n"):
 def diagnoses(text):
     """The single diagnoses, the principal one first: numbered lines, or else the parts of the list."""
     text = text[:2000]
-    if re.match(r"\s*1[.、](?!\d)", text):           # a numbered list in one line
-        text = re.sub(r"[ \t；;，,。]*(?<![\d.])(?=\d+[.、](?!\d))", "\n", text)
-    numbered = re.findall(r"^\s*\d+[.、](?!\d)(.+)", text, re.M)
+    if re.match(rf"\s*{NUMBERED}", text):            # a numbered list in one line
+        text = re.sub(rf"[ \t；;，,。]*(?<![\d.])(?={NUMBERED})", "\n", text)
+    numbered = re.findall(rf"^\s*{NUMBERED}(.+)", text, re.M)
     marks = "，,、；;。\n" if is_chinese(text) else ";\n"      # "gout, unspecified" is one name
     return [line.strip(" 。；;") for line in numbered] or separate(text, marks)
 

@@ -3,11 +3,12 @@
     python -m data.prepare_records FILE --out DIR --complaint 主诉 --illness 现病史 --diagnosis 出院诊断 \\
         --icd ICD编码 --patient 病人ID --information 性别,年龄
 
-A flag takes a column, or several with commas between.  Without flags the columns are those of COLUMNS; any
-may be absent but the diagnosis and one that tells of the patient.  --text is a record in one text, whose
-headings are recognised.  Of several diagnoses the first is the label.  All records of a patient go into the
-same set; the patient's number is not written.  Names, numbers and dates are replaced (privacy.py), those of
-one patient alike in all records, as far as rules find them: let a person read what comes out.
+A flag takes a column as the header writes it, or several with commas between.  Without flags the columns
+are those of COLUMNS; any may be absent but the diagnosis and one that tells of the patient.  --text is a
+record in one text, whose headings are recognised.  Of several diagnoses the first is the label.  All records
+of a patient go into the same set; the patient's number is not written.  Names, numbers and dates are replaced
+(privacy.py), those of one patient alike in all records, as far as they are found: let a person read what
+comes out.  The names in the columns of --persons (姓名,主管医师) are replaced wherever else they stand.
 """
 import re
 
@@ -25,7 +26,10 @@ from data.releases import clean, command, digest, find_all, read_records, split_
 COLUMNS = {"text": "context", "information": "information", "complaint": "chief_complaint",
            "illness": "present_illness", "history": "past_history", "examination": "physical_examination",
            "tests": "auxiliary_examination", "diagnosis": "diagnosis", "aliases": "aliases", "icd": "icd",
-           "group": "group", "patient": "patient"}
+           "group": "group", "patient": "patient", "persons": "persons"}
+HELP = {"text": "the whole record in one text", "diagnosis": "the label: the first of several",
+        "aliases": "its other names", "icd": "its ICD-10 code, which decides the group", "group": "its group",
+        "patient": "whose it is: one number, one set", "persons": "names to replace wherever they stand"}
 
 
 def value(record, place, column):
@@ -49,7 +53,7 @@ def convert(release, sets, name="records", **columns):
     """Make diagnosis records of health records."""
     if not re.fullmatch("[a-z0-9_]+", name):
         raise ValueError(f"--name {name}: should be small letters, digits and _, as it begins file names")
-    sets.source, seen, codes = name, {}, []
+    sets.source, sets.private, seen, codes = name, True, {}, []
     wanted = {role: (columns.get(role) or column).split(",") for role, column in COLUMNS.items()}
     for path in find_all(release, "*.jsonl", "*.json", "*.csv"):
         for place, record in read_records(path):
@@ -62,6 +66,8 @@ def convert(release, sets, name="records", **columns):
             codes += cell["icd"][:1]
             id = digest(*parts.values(), label)[:16]
             patient = cell["patient"] and digest(*cell["patient"])
+            sets.persons[f"{sets.source}-{id}"] = [name for names in cell["persons"]
+                                                   for name in re.split(r"[，,、；;/\n]", names)]
             sets.patients[f"{sets.source}-{id}"] = patient or ""
             add_diagnosis(sets, split_of(patient or id), id, parts, label,
                           [*other_names(label), *"\n".join(cell["aliases"]).split("\n")],
@@ -76,6 +82,8 @@ def convert(release, sets, name="records", **columns):
 
 
 if __name__ == "__main__":
-    command("records", convert, name=dict(default="records", help="how its files begin"),
-            **{role: dict(default="", metavar="COLUMN", help=f"default {column}")
+    named = "of the set: how its files begin (columns with names of people: --persons)"
+    command("records", convert, name=dict(default="records", help=named),
+            **{role: dict(default="", metavar="COLUMN",
+                          help=f"{HELP.get(role, 'section')} (default {column})")
                for role, column in COLUMNS.items()})

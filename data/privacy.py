@@ -9,11 +9,11 @@ Names, numbers, addresses and dates out of medical text, Chinese and English, ot
     number               other digits: of a bed, ward, record, insurance, passport or account
     email url account hospital address                       invented
 
-What is found has a form of its own (dates, e-mail) or stands beside a word that says what it is (labels,
-titles, kinship); then the same name is found anywhere in the record.  Who knows the seed can undo the shift
-of dates by trial: private texts want a secret one.  (Not here: the rules, in privacy_rules.py; names that
-nothing in the text marks; years alone.  No rules find all: a person reads private texts before they are
-passed on.)
+What is found has a form of its own (dates, e-mail), stands beside a word that says what it is (labels,
+titles, kinship) or reads like a Chinese name (likely_names.py, in private texts); then the same name is found
+anywhere in the record.  Who knows the seed can undo the shift of dates by trial: private texts want a secret
+one.  (Not here: the rules, in privacy_rules.py; years alone.  No rules find all: a person reads private texts
+before they are passed on.)
 """
 import datetime
 import random
@@ -22,6 +22,7 @@ from collections import Counter
 
 from data import names as table
 from data import privacy_rules as rule
+from data.likely_names import likely_names
 
 PUBLIC = ("exam",)                                   # published questions: options and letters must stay
 FIELDS = ("messages", "chosen", "rejected", "answers", "meta")
@@ -40,21 +41,24 @@ def deidentify(text, patient="", seed=0):
     return texts[0], counts
 
 
-def deidentify_all(texts, patient="", seed=0):
-    """The same for the texts of one record: a name that one of them marks is replaced in all of them."""
+def deidentify_all(texts, patient="", seed=0, private=True, persons=()):
+    """The same for the texts of one record: a name that one of them marks is replaced in all of them.
+    private: not of a published release, where what only reads like a name is mostly the brand of a drug;
+    persons: names known beforehand."""
     counts, key = Counter(), f"{seed}\n{patient}"
-    return [rewrite(text, spans, key, counts) for text, spans in zip(texts, find_all(texts))], counts
+    found = find_all(texts, private, persons)
+    return [rewrite(text, spans, key, counts) for text, spans in zip(texts, found)], counts
 
 
-def deidentify_record(record, seed=0, patient=""):
+def deidentify_record(record, seed=0, patient="", private=True, persons=()):
     """The same for a record of data/README.md, labels in `meta` with its messages.  Where nothing tells the
-    patient, what the user says does: equal questions stay equal, so that data/combine.py still sees that two
-    sets ask the same."""
+    patient, what the user says does: equal questions stay equal, so that data.build sees that two sets ask
+    the same."""
     if record.get("task") in PUBLIC:
         return record, Counter()
     parts = {name: record[name] for name in FIELDS if name in record}
     asked = [message["content"] for message in record["messages"] if message["role"] == "user"]
-    texts, counts = deidentify_all(list(strings(parts)), patient or "\n".join(asked), seed)
+    texts, counts = deidentify_all(list(strings(parts)), patient or "\n".join(asked), seed, private, persons)
     return record | refill(parts, iter(texts)), counts
 
 
@@ -75,16 +79,24 @@ def refill(value, texts):
     return [refill(part, texts) for part in value] if isinstance(value, (list, tuple)) else value
 
 
-def find_all(texts):
-    """For each text [(start, end, kind, match)]: what the rules find, and the same names elsewhere."""
+def find_all(texts, private=True, persons=()):
+    """For each text [(start, end, kind, match)]: what the rules find, what else reads like a name where texts
+    are private, and the same names elsewhere."""
     found = [find(text) for text in texts]
-    again = repeated({match.string[start:end] for spans in found
-                      for start, end, kind, match in spans if kind == "name"}, texts)
+    add_repeated(found, texts, persons)
+    if private:
+        found = [spans + likely_names(text, spans) for text, spans in zip(texts, found)]
+        add_repeated(found, texts)
+    return [sorted(spans, key=lambda span: span[0]) for spans in found]
+
+
+def add_repeated(found, texts, persons=()):
+    again = repeated({*persons, *(match.string[start:end] for spans in found
+                                  for start, end, kind, match in spans if kind == "name")}, texts)
     for text, spans in zip(texts, found) if again else ():
         taken = {place for start, end, *_ in spans for place in range(start, end)}
         spans += [(*match.span(), "name", match) for match in again.finditer(text)
                   if taken.isdisjoint(range(*match.span()))]
-    return [sorted(spans, key=lambda span: span[0]) for spans in found]
 
 
 def find(text):

@@ -74,6 +74,7 @@ UNSURE = f"[{table.NOUNS}{table.VERBS}]"
 ANY_SURNAME = f"(?:{SURNAME}|{UNSURE})"
 GIVEN = f"[{table.GIVEN}]{{1,2}}"
 LOOSE = f"(?:{table.GIVEN_WORDS}|(?:(?![{table.NOT_GIVEN}]){HAN}){{1,2}})"
+NO_WORD = f"(?:(?![{table.NOT_GIVEN}]){HAN})"
 TWO = LOOSE.replace("{1,2}", "{2}")
 NAMED = f"(?:{FAMILY}{LOOSE}|[{table.VERBS}]{GIVEN})"
 STAFF = "(?:医师|医生|护士|技师|药师|大夫|主任)"
@@ -203,6 +204,8 @@ PLACES = [
     ("address", "Box", r"\bP\.? ?O\.? Box \d+")]
 
 NAMES = [("name", need, pattern) for need, pattern in [
+    ("[·•・]", rf"(?P<x>(?!(?<=丈)夫|不)[{table.SOUNDS}]{{2,7}}"
+     rf"(?:[·•・](?:(?!不[懂能会要是同])[{table.SOUNDS}]){{2,7}}){{1,2}})(?!综合|病|征|试验|氏)"),
     (HAN + " ?[:：]", rf"{LABEL}(?P<x>{ANY_SURNAME}{HAN}{{1,2}}?|{HAN}{{2,6}}·{HAN}{{2,6}})"
      f"(?!(?!性别|年龄|[男女]|职业|住院|电话|联系|主任|医师|护士){HAN})"),
     (STAFF, rf"{CAREER}{STAFF}(?:签名|签字|姓名)? ?[:：] *(?P<x>{ANY_SURNAME}{HAN}{{1,2}})(?!{HAN})"),
@@ -215,7 +218,12 @@ NAMES = [("name", need, pattern) for need, pattern in [
     (HAN + "[，,]", rf"(?<!{HAN})(?P<x>{FAMILY}{GIVEN}){DATED}"),
     ("[者人儿妇属生师夫任授长士妻公婆爱偶女亲爸妈哥弟姐妹其孙工护事友居床公婆姥岳舅姑姨侄甥嫂婿]",
      rf"{PERSON}[ 　]?(?P<x>{ANY_SURNAME}{GIVEN}{AFTER}|{NAMED}{AFTER}"
-     rf"|(?!安全){FAMILY}[{table.GIVEN}]{{2}})"),
+     rf"|(?!安全){FAMILY}[{table.GIVEN}]{{2}}(?!(?<=之)[父母妻夫子女]))"),
+    ("[ 　]", rf"(?:{PERSON}|姓 ?名[:：]? *)(?P<x>{FAMILY}[ 　]{{1,2}}{NO_WORD})(?=[，,。；;（(\s]|$)"),
+    ("姓", rf"(?:我|他|她|免贵|患者)姓(?P<x>{FAMILY})(?=[，,。；; ]|$)"),
+    ("[小老]", rf"(?<!{HAN})(?:小|老)(?P<x>(?!姜){SURNAME})(?=[，,：:！!？?、]|$|让我|说|你|来|在|和|那)"),
+    ("[姐哥工总老叔婶嫂伯姨]", rf"(?:^|(?<=[，,。；;：:！!？?、\s@]))(?P<x>{FAMILY})"
+     "(?=[姐哥工总老叔婶嫂伯姨](?:[，,：:！!？?、 ]|$|查房|[说来在让给也都和你]))"),
     (HAN + "某",
      rf"(?:{SURNAME}|(?:^|(?<={ASKS})|(?<=[者人方])){UNSURE})某{{1,2}}(?![{table.NOT_AFTER_MOU}])"),
     (HAN + "[×＊*xX]", r"(?:^|(?<=[者人方，。：；、 (（]))"

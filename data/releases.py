@@ -194,7 +194,9 @@ class Sets:
     def __init__(self, source, max_chars=1500, deidentify=True, seed=0):
         self.source, self.max_chars, self.records, self.dropped = source, max_chars, {}, Counter()
         self.deidentify, self.seed = deidentify, seed
+        self.private = False                         # whether these are a group's own texts
         self.patients = {}                           # whose a record is, by its id, where a release says that
+        self.persons = {}                            # the names that its other columns give, by its id
         self.cleaned = Counter()                     # what was taken out of records that stay, by kind
 
     def add_task(self, split, task, id, texts, system="", **meta):
@@ -256,7 +258,9 @@ class Sets:
         private = Counter()
         for records in kept.values():
             for i, record in enumerate(records):
-                records[i], counts = deidentify_record(record, self.seed, self.patients.get(record["id"], ""))
+                id = record["id"]
+                records[i], counts = deidentify_record(
+                    record, self.seed, self.patients.get(id, ""), self.private, self.persons.get(id, ()))
                 private.update(counts)
         return ", ".join(f"{kind} {count}" for kind, count in sorted(private.items())) or "none"
 

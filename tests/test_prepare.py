@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from data.combine import combine
+from data.build import Rules, build
 from data.releases import Sets, apart, command, read_records, split_of
 
 ROOT = Path(__file__).parent.parent
@@ -290,7 +290,7 @@ def test_a_failed_write_leaves_the_earlier_files_alone(converted, releases, tmp_
     assert read(tmp_path / "out/medqa_test.jsonl") == sets["test"]
 
 
-def test_combine_keeps_the_questions_of_every_test_out_of_every_training_set(tmp_path):
+def test_a_set_of_converted_sources_keeps_what_any_test_asks_out_of_training(tmp_path):
     def write(source, **kinds):
         sets = Sets(source)
         for split, questions in kinds.items():
@@ -302,11 +302,13 @@ def test_combine_keeps_the_questions_of_every_test_out_of_every_training_set(tmp
 
     write("cmedqa2", train=["甲？", "乙？", "丙？"], test=["丁？"])
     write("other", train=["丁 ?", "戊？"], valid=["乙？"], test=["甲？"])
-    counts = combine(tmp_path, ["cmedqa2", "other", "absent"], "cmedqa2")
-    asked = {path.stem: {texts(record)[0] for record in read(path)} for path in tmp_path.glob("*.jsonl")}
+    words = [f"{name}={tmp_path}/{name}_*.jsonl" for name in ("cmedqa2", "other")]
+    counts = build(tmp_path / "out", words, Rules(prompts_from="cmedqa2", pretrain=True), workers=1)
+    asked = {path.stem: {texts(record)[0] for record in read(path)}
+             for path in (tmp_path / "out").glob("*.jsonl") if path.stem != "rejects"}
     assert asked["test_qa"] == {"甲？", "丁？"} and asked["valid"] == {"乙？"}
     assert asked["train"] == asked["preferences_train"] == {"丙？", "戊？"} and asked["prompts"] == {"丙？"}
-    paragraphs = (tmp_path / "pretrain.txt").read_text(encoding="utf-8").splitlines()
+    paragraphs = (tmp_path / "out/pretrain.txt").read_text(encoding="utf-8").splitlines()
     assert sorted(paragraphs) == ["丙？ 第一行 第二行", "戊？ 第一行 第二行"]
     assert "asked in test 4, asked in valid 2" in counts
 

@@ -28,6 +28,9 @@ def test_sections_by_chinese_and_english_headings():
     ("1. 急性胃炎（轻度） 2. 贫血", ["急性胃炎（轻度）", "贫血"]),
     ("1.肺炎2.高血压病3级", ["肺炎", "高血压病3级"]), ("\n1. 肺炎\n2. 贫血。\n", ["肺炎", "贫血"]),
     ("1、腰4、5椎间盘突出 2、肝癌", ["腰4、5椎间盘突出", "肝癌"]), ("1.5型糖尿病", ["1.5型糖尿病"]),
+    ("1.2型糖尿病；2.高血压病2级", ["2型糖尿病", "高血压病2级"]), ("1.1型糖尿病", ["1型糖尿病"]),
+    ("①肺炎②贫血", ["肺炎", "贫血"]), ("(1)肺炎；(2)2型糖尿病", ["肺炎", "2型糖尿病"]),
+    ("1）肺炎 2）贫血", ["肺炎", "贫血"]), ("肺炎（1）", ["肺炎（1）"]),
     ("肺炎，贫血（缺铁，轻度）", ["肺炎", "贫血（缺铁，轻度）"]), ("1. Gout 2. Anemia", ["Gout", "Anemia"]),
     ("Gout, unspecified; anemia", ["Gout, unspecified", "anemia"]), ("", []),
 ])
@@ -254,3 +257,14 @@ def test_all_of_a_patient_moves_by_the_same_days(tmp_path, capsys):
             said[re.search("：(.*?)。", text)[1]] = name, date(*map(int, day))
     assert (said["发热"][1] - said["咳嗽"][1]).days == 70 and said["发热"][0] == said["咳嗽"][0] != "张伟"
     assert said["胸痛"][1] != said["咳嗽"][1]
+
+
+def test_names_in_a_column_are_replaced_in_the_text(tmp_path, capsys):
+    """和谐畅 has no word beside it and characters that no name has: only the column can tell."""
+    path = tmp_path / "ward.jsonl"
+    case = {"diagnosis": "肺炎", "chief_complaint": f"咳嗽，{CASE}今和谐畅复诊", "姓名": "和谐畅、"}
+    path.write_text(lines(case), encoding="utf-8")
+    for columns, said in ({}, True), ({"persons": dict(default="姓名")}, False):
+        command("records", prepare_records.convert, [str(path), "--out", str(tmp_path / "out")], **columns)
+        text, = [file.read_text(encoding="utf-8") for file in (tmp_path / "out").iterdir()]
+        assert ("和谐畅" in text) == said

@@ -1,4 +1,6 @@
 """De-identification: what is found, what is left alone, what stands in its place, and how fast."""
+import contextlib
+import importlib
 import json
 import re
 import time
@@ -10,6 +12,7 @@ from data import privacy, privacy_rules
 from data.privacy import deidentify, deidentify_all, deidentify_record, find_all, luhn
 from data.releases import Sets, command
 from tests.privacy_cases import DECOYS, POOLS, TEMPLATES, cases
+from tests.privacy_notes import notes
 
 
 def measure(texts):
@@ -36,6 +39,35 @@ def measure(texts):
 def test_recall_and_precision_on_texts_apart_from_those_tuned_on(language, count):
     recall, precision, table = measure(cases(language, "test", count))
     assert recall >= 0.99 and precision >= 0.95, table
+
+
+def named(pool):
+    return [(text, [(*place, "name") for place in names]) for text, names in notes(pool, 700)]
+
+
+@pytest.mark.parametrize("pool", ["first", "second"])
+def test_names_that_no_known_word_marks(pool, monkeypatch):
+    recall, precision, table = measure(named(pool))
+    assert recall >= 0.965 and precision >= 0.92, table
+    monkeypatch.setattr(privacy, "likely_names", lambda text, spans: [])
+    assert measure(named(pool))[0] < 0.5, "the odds change nothing"
+
+
+def test_published_texts_are_searched_by_rules_alone(tmp_path):
+    text, asked = "昨天李建国查的CT，早饭前吃了金毓婷", [{"role": "user", "content": "金毓婷一天几片？"}]
+    assert deidentify_all([text], private=False) == ([text], {})
+    assert deidentify(text)[1]["name"] and "李建国" not in deidentify(text)[0]
+    record = {"id": "1", "task": "qa", "messages": asked}
+    assert deidentify_record(record, private=False)[0] == record
+    own = {"instruction": text, "output": "是", "messages": asked, "answers": ["是", "否"],
+           "diagnosis": "肺炎",
+           "conversations": [{"from": "human", "value": text}, {"from": "gpt", "value": "是"}]}
+    (tmp_path / "own.jsonl").write_text(json.dumps(own), encoding="utf-8")
+    for source in ("records", "alpaca", "messages", "sharegpt", "ranked", "huatuo26m"):
+        sets = Sets("x")
+        with contextlib.suppress(ValueError):
+            importlib.import_module(f"data.prepare_{source}").convert(tmp_path / "own.jsonl", sets)
+        assert sets.private == (source != "huatuo26m")
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
