@@ -120,7 +120,11 @@ def main(cfg):
         elif cfg.kl_limit and not metrics["kl"] <= cfg.kl_limit:            # nan is no small KL
             go_back(trained, optimizer, good, state, cfg)
         else:
-            metrics |= update(roles, rollouts, optimizer, step, cfg, run, state, mix)
+            try:
+                metrics |= update(roles, rollouts, optimizer, step, cfg, run, state, mix)
+            except ValueError as error:
+                run.alarm(step, "ratio not 1", str(error))
+                raise
             controller = ppo.AdaptiveKL(state["beta"], cfg.kl_target, cfg.kl_horizon)
             state["beta"] = controller.update(metrics["kl"].item(), len(batch))
         if held_out and ((step + 1) % cfg.eval_every == 0 or step in (0, cfg.steps - 1)):

@@ -3,8 +3,8 @@ Rewards that are rules: what can be checked without a model.
 (Not here: the reward model, see reward.py; the sum of the parts, see roles.py.)
 
     facts        an answer's facts against a knowledge graph: F1, -1 for a degenerate answer (judge.py)
-    exam         1 if the answer, read strictly, is the right option, else 0
-    diagnosis    1 if it is the record's diagnosis or an alias of it, else 0
+    exam         1 if the options that the answer chooses, read strictly (exam.py), are the right ones, else 0
+    diagnosis    1 if it names the record's diagnosis or an alias of it, and no other (diagnosis.py), else 0
     length       tokens of the answer, in hundreds: with a negative weight, a price
 
 A rule is rule(record, text) -> a number, or nan where the record says nothing that it could check.
@@ -12,25 +12,40 @@ A rule is rule(record, text) -> a number, or nan where the record says nothing t
 
 import math
 
-from clinicalgpt.judge import GraphJudge
+from clinicalgpt.diagnosis import outcome
+from clinicalgpt.exam import chosen, is_right
+from clinicalgpt.judge import RELATIONS, GraphJudge
 from clinicalgpt.metrics import tokens
 
 
 def facts_rule(graph):
+    if not any(graph.heads(relation) for relation in RELATIONS):
+        raise ValueError(f"--graph: holds no fact of the relations that are checked ({', '.join(RELATIONS)})")
     judge = GraphJudge(graph)
 
     def facts(record, text):
         meta = record.get("meta", {})
-        question = judge.names.get(tuple(tokens(str(meta.get("head", ""))))), meta.get("relation")
-        return judge.score(*question, text) if question in judge.truth else math.nan
+        head, relation = judge.names.get(tuple(tokens(str(meta.get("head", ""))))), str(meta.get("relation"))
+        return judge.score(head, relation, text) if (head, relation) in judge.truth else math.nan
     return facts
+
+
+def exam(record, text):
+    options, answer = (record.get("meta", {}).get(name) for name in ("options", "answer"))
+    if not (isinstance(options, dict) and isinstance(answer, str) and answer):
+        return math.nan
+    return float(is_right(chosen(text, options), answer))
+
+
+def diagnosis(record, text):
+    return float(outcome(text, record) == "right") if record.get("meta", {}).get("label") else math.nan
 
 
 def length(record, text):
     return len(tokens(text)) / 100
 
 
-RULES = {"length": length}
+RULES = {"exam": exam, "diagnosis": diagnosis, "length": length}
 
 
 def rules_of(words, graph=None):
@@ -41,7 +56,9 @@ def rules_of(words, graph=None):
         try:
             weight = float(weight)
         except ValueError:
-            raise ValueError(f"--rewards {word}: write part=weight, such as model=1") from None
+            weight = math.nan
+        if not math.isfinite(weight):
+            raise ValueError(f"--rewards {word}: write part=weight, such as model=1")
         if name in rules or name not in ("model", "facts", *RULES):
             raise ValueError(f"--rewards {word}: parts are model, facts, {', '.join(RULES)}, each once")
         if name == "facts" and graph is None:
