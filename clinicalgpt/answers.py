@@ -7,7 +7,8 @@ Answers that are not made now: from a file, or from a cache by which a killed ev
     model.gives_logp                 whether it can score given answers, too
 
     cache.jsonl    {"key": sha256 of all that the answer depends on, "answer": "...", "finish": "stop"}
-    answers file   {"id": "7", "answer": "..."}    or as evaluate.py writes them, with "task" and "model"
+    answers file   {"id": "7", "answer": "..."}    or as evaluate.py writes them, with "task", "model" and
+                                                   "finish"; where that is absent, nobody knows why it ended
 """
 import hashlib
 import json
@@ -83,10 +84,11 @@ class FileModel:
         for line, record in records:
             if len(models) > 1 and str(record.get("model", "")) != model:
                 continue
-            name, answer = record.get("id"), record.get("answer")
+            name, answer, finish = record.get("id"), record.get("answer"), record.get("finish", "")
             if not isinstance(name, (str, int)):
                 raise ValueError(f"{path}:{line}: no 'id' (found {sorted(record)}); "
                                  "give that of the test record")
+            name = str(name)
             if name in self.answers:
                 raise ValueError(f"{path}:{line}: id {name!r} is in line {self.answers[name][0]} as well; "
                                  "keep one answer")
@@ -95,8 +97,15 @@ class FileModel:
             if not all(isinstance(text, str) or text is None and record.get("failure") for text in texts):
                 raise ValueError(f"{path}:{line}: 'answer' is {str(answer)[:80]!r}; it must be a text, a "
                                  "list of texts for a dialogue, or null with a 'failure' that says why")
-            self.answers[name] = line, [Failure(str(record["failure"])) if text is None else Reply(text)
-                                        for text in texts]
+            finish = finish if isinstance(finish, list) else [finish] * len(texts)
+            if len(finish) != len(texts) or not all(isinstance(end, str) for end in finish):
+                raise ValueError(f"{path}:{line}: 'finish' is {str(finish)[:80]!r}; it must say why each "
+                                 "answer ended, stop or length, or be absent")
+            self.answers[name] = line, [Failure(str(record["failure"])) if text is None else Reply(text, end)
+                                        for text, end in zip(texts, finish)]
+
+    def knows(self, ids):
+        return all(name in self.answers for name in ids)
 
     def replies(self, dialogues, ids):
         asked = Counter(ids)

@@ -101,9 +101,13 @@ def contamination(records, paths):
     question, answer = np.split(overlap(sides, training()), 2)
     rows = [{"id": record.get("id"), "question": share, "answer": other, "asked": stem in found}
             for record, share, other, stem in zip(records, question.tolist(), answer.tolist(), asked)]
-    return rows, {"records": len(records), "asked": sum(row["asked"] for row in rows),
-                  f"question under {RUN} units": int(np.isnan(question).sum()),
-                  f"answer under {RUN} units": int(np.isnan(answer).sum()),
-                  **{f"{name} >= {threshold:.0%}": int((shares >= threshold).sum())
-                     for name, shares in (("question", question), ("answer", answer))
-                     for threshold in THRESHOLDS}}
+    return rows, counted(rows)
+
+
+def counted(rows):
+    """{what: how many of these rows}, for a test of the rows of several."""
+    sides = {side: np.array([row[side] for row in rows], dtype=float) for side in ("question", "answer")}
+    return {"records": len(rows), "asked": sum(row["asked"] for row in rows),
+            **{f"{name} under {RUN} units": int(np.isnan(shares).sum()) for name, shares in sides.items()},
+            **{f"{name} >= {threshold:.0%}": int((shares >= threshold).sum())
+               for name, shares in sides.items() for threshold in THRESHOLDS}}

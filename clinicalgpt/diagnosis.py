@@ -140,19 +140,6 @@ def in_top(answer, record, count=3):
     return any(same(name, right) for name in names(answer, right)[:count])
 
 
-def summary(records, answers):
-    """Shares; micro: right over records; macro: mean over groups; groups: {group: (right, records)}."""
-    outcomes, groups = [*map(outcome, answers, records)], defaultdict(list)
-    for record, found in zip(records, outcomes, strict=True):
-        groups[record["meta"].get("group") or "all"].append(found == "right")
-    count = max(len(records), 1)
-    return {"micro": outcomes.count("right") / count,
-            "macro": sum(sum(of) / len(of) for of in groups.values()) / max(len(groups), 1),
-            "top 3": sum(map(in_top, answers, records)) / count,
-            "refused": outcomes.count("refused") / count, "empty": outcomes.count("empty") / count,
-            "groups": {group: (sum(of), len(of)) for group, of in sorted(groups.items())}}
-
-
 def confusion(records, answers):
     """{group of the record: {group of the first name in the answer: how often}}; also refused and empty.  The
     group of a name is that of the records that have it, else what its words say, else "other"."""

@@ -20,6 +20,7 @@ width.
 import re
 import unicodedata
 from collections import Counter, defaultdict
+from itertools import islice
 
 ANSWER = {"zh": "答案：{text}（{letter}）", "en": "Answer: {text} ({letter})"}      # as data/exam.py does
 CLASH = "?"                                            # in the place of letters: it contradicts itself
@@ -173,19 +174,6 @@ def partial_credit(choice, answer):
     return len(set(choice) & set(answer)) / len(set(choice) | set(answer)) if choice else 0.0
 
 
-def summary(records, choices):
-    """micro: over questions; macro: mean over categories; categories: {name: (right, questions)}."""
-    answers, categories = [record["meta"]["answer"] for record in records], defaultdict(list)
-    for record, choice, answer in zip(records, choices, answers, strict=True):
-        categories[record["meta"].get("category") or "all"].append(is_right(choice, answer))
-    count = max(len(records), 1)
-    return {"micro": sum(map(sum, categories.values())) / count,
-            "macro": sum(sum(of) / len(of) for of in categories.values()) / max(len(categories), 1),
-            "partial credit": sum(map(partial_credit, choices, answers)) / count,
-            "unparsed": sum(choice is None for choice in choices) / count,
-            "categories": {name: (sum(of), len(of)) for name, of in sorted(categories.items())}}
-
-
 # ---- other orders of the options, other questions before
 
 def reference(options, answer, chinese):
@@ -239,7 +227,8 @@ def over_rotations(records, choices):
     alone chooses each equally often; `preference` is half the sum of |share - 1/n|: 0, or at most 1 - 1/n."""
     asked = defaultdict(dict)
     for record, choice in zip(records, choices, strict=True):
-        asked[record["id"].partition("~")[0]][record["meta"].get("rotation", 0)] = (record, choice)
+        k = record["meta"].get("rotation", 0)
+        asked[record["id"].removesuffix(f"~{k}") if k else record["id"]][k] = (record, choice)
     whole = [of for of in asked.values() if 1 < len(of) == len(of[0][0]["meta"]["options"])]
     if not whole:
         return None
@@ -270,12 +259,13 @@ def few_shot(record, examples, count):
     that asks the same."""
     def asked(one):
         return stem("\n".join(turn["content"] for turn in one["messages"] if turn["role"] == "user"))
-    category = record["meta"].get("category")
-    fit = [one for one in examples if asked(one) != asked(record)]
+    category, own = record["meta"].get("category"), asked(record)
+    ordered = (one for near in (True, False) for one in examples
+               if (one["meta"].get("category") == category) == near)
+    fit = list(islice((one for one in ordered if asked(one) != own), count))
     if len(fit) < count:
         raise ValueError(f"{record['id']}: {len(fit)} examples that do not ask the same, {count} needed; "
                          "give more examples")
-    fit.sort(key=lambda one: one["meta"].get("category") != category)
     system = [turn for turn in record["messages"] if turn["role"] == "system"]
-    shots = [turn for one in fit[:count] for turn in one["messages"] if turn["role"] != "system"]
+    shots = [turn for one in fit for turn in one["messages"] if turn["role"] != "system"]
     return record | {"messages": [*system, *shots, *record["messages"][len(system):]]}

@@ -22,8 +22,6 @@ from collections import Counter
 
 import numpy as np
 
-from clinicalgpt.statistics import bootstrap, wilson  # noqa: F401  (they moved; others still ask here)
-
 TOKENS = "tokens: a Chinese character, a Latin word, a number or a punctuation mark; lower case"
 FORMS = {                           # shown beside the numbers: what a token is moves BLEU from 34 to 60
     "BLEU": "corpus, n 1-{n}, clipped, the nearest reference length, smoothing {smoothing}",
@@ -44,9 +42,6 @@ def signature(metric, n=4, smoothing="none"):
     form = FORMS[metric].format(n=n, smoothing=smoothing)
     return f"{metric}: {form}" + (f" | {TOKENS}" if metric != "end rate" else "")
 
-
-SIGNATURE = " | ".join([TOKENS, *(signature(name).removesuffix(f" | {TOKENS}")
-                                  for name in ("BLEU", "GLEU", "ROUGE"))])
 
 CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"    # kana and ideographs
 LETTER = rf"[^\W\d_{CJK}]"
@@ -206,8 +201,3 @@ def length(hypotheses):
 def end_rate(finishes):
     """finishes: why each answer ended, "stop" where the model did it and "length" where the limit did."""
     return sum(finish == "stop" for finish in finishes) / max(len(finishes), 1)
-
-
-def accuracy(predictions, answers):
-    """A prediction that could not be parsed (None) is simply not the answer: it counts as wrong."""
-    return sum(p == a for p, a in zip(predictions, answers, strict=True)) / max(len(answers), 1)

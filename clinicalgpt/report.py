@@ -1,14 +1,18 @@
 """
 What a run or an evaluation has to show, as report.html and report.md: results, answers, curves, settings.
-(Not here: computing any of it.)  The page is one file for anywhere: curves are inline SVG, no script and
-no network; light and dark, phone and print.  It adds no date or path: the same inputs give the same bytes.
+(Not here: computing any of it; drawing plots, see plots.py.)  The page is one file for anywhere: curves are
+inline SVG, no script and no network; light and dark, phone and print.  It adds no date or path: the same
+inputs give the same bytes.
 
     runs       {name: run folder}: a plot for every number of metrics.jsonl, "valid_x" over "x", and of PPO's
-               held-out reward over its KL; alarms; what it said to the same prompts as it learned; config.json
+               held-out reward over its KL; alarms; what it said to the same prompts over time; config.json
     results    [{"task", "metric", "models": {name: {"value", "low", "high"}}}]: a row each, a column a model.
-               A value may be text ("12 / 5 / 3"); low, high and "note" (how it was measured) may be absent
+               A value may be text ("12 / 5 / 3"); may be absent: low, high, "note" (how it was measured),
+               "best" (a model to mark), "main" (of the few to see first).  "- x (7)" is a group, and drawn
+    below      a sentence below each table of results
+    tables     {heading: rows of texts, the first the heading's}
     samples    [{"question", "answers": {name: text}}]: side by side; a reference is one more answer
-    facts      [(name, value)]: commands, seeds, versions
+    facts      [(name, value)]: commands, hashes, seeds, versions
 
 What a model or a file says is text: it is escaped on its way into the page and into the Markdown.
 """
@@ -19,16 +23,21 @@ import unicodedata
 from html import escape
 from pathlib import Path
 
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 340, 180, 46, 10, 8, 22          # of a plot, and its margins
-POINTS = 80                                                                # of a curve; more are averaged
+from clinicalgpt.files import write_text
+from clinicalgpt.plots import groups_plot, number, plots, sparkline
+
+BEST = " \u25b2"
+LEGEND = "\u25b2: above each other model, p below 0.05 by Holm's correction; else none is marked."
 NOTICE = "Written by language models in training, to study how they learn. This is no medical advice."
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1b2130; --soft: #626b7c; --rule: #dfe3ea; --page: #f6f7f9;
-  --card: #fff; --one: #1f62c7; --two: #cf5a1c; --bad: #b3261e }
+  --card: #fff; --one: #1f62c7; --two: #cf5a1c; --bad: #b3261e; --three: #2b8a3e; --four: #8e44ad;
+  --five: #8a6d00; --six: #5c6470 }
 @media screen and (prefers-color-scheme: dark) {
   :root { --ink: #e4e8f0; --soft: #98a2b5; --rule: #333b4a; --page: #12161d;
-    --card: #1a202a; --one: #78adff; --two: #ff9a5c; --bad: #ff8a80 } }
+    --card: #1a202a; --one: #78adff; --two: #ff9a5c; --bad: #ff8a80; --three: #6fd08c; --four: #d79bf0;
+    --five: #e3c34a; --six: #a9b2c0 } }
 * { box-sizing: border-box }
 body { margin: 0 auto; max-width: 76rem; padding: 2rem 1rem 3rem; background: var(--page); color: var(--ink);
   font: 16px/1.55 system-ui, "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", sans-serif;
@@ -47,6 +56,8 @@ article + article, details { margin-top: .8rem }
 .answers p, .fact, pre { white-space: pre-wrap; overflow-wrap: anywhere }
 figcaption { display: flex; flex-wrap: wrap; gap: 0 .8rem; font-size: .9rem }
 figcaption b { flex: 1 } .one { color: var(--one) } .two { color: var(--two) } .bad { color: var(--bad) }
+.m0 { color: var(--one) } .m1 { color: var(--two) } .m2 { color: var(--three) }
+.m3 { color: var(--four) } .m4 { color: var(--five) } .m5 { color: var(--six) }
 svg { display: block; width: 100%; height: auto; margin-top: .4rem; font-size: 11px }
 svg text { fill: var(--soft) } svg line { stroke: var(--rule) } svg circle { fill: currentColor }
 svg path { fill: none; stroke: currentColor; stroke-width: 1.8; stroke-linejoin: round }
@@ -56,6 +67,7 @@ table { border-collapse: collapse; width: 100% } figcaption, table { font-varian
 th, td { text-align: left; vertical-align: top; padding: .4rem 1rem .4rem 0;
   border-top: 1px solid var(--rule) }
 tr:first-child > * { border-top: 0; padding-top: 0 } tr { break-inside: avoid }
+.note { margin: 0; font-size: .75rem; max-width: 24rem }
 td.value { white-space: nowrap; min-width: 7rem } small { color: var(--soft); margin-left: .3rem }
 .span { display: block; position: relative; height: 9px; border-bottom: 1px solid var(--rule) }
 .span i, .span b { position: absolute; background: var(--one); border-radius: 2px }
@@ -72,99 +84,16 @@ summary { cursor: pointer; color: var(--soft); font-size: .9rem }
 def read_metrics(folder):
     """{quantity: [(step, value)]}, in order of mention.  A step written twice counts as written last."""
     path, curves = Path(folder) / "metrics.jsonl", {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for place, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         try:
             record = json.loads(line)
             step = int(record["step"])
         except (ValueError, TypeError, KeyError):
-            raise ValueError(f"{path}:{number}: not a JSON object with a 'step'; remove the line") from None
+            raise ValueError(f"{path}:{place}: not a JSON object with a 'step'; remove the line") from None
         for key, value in record.items():
             if key not in ("step", "time") and type(value) in (int, float):
                 curves.setdefault(key, {})[step] = value
     return {key: sorted(points.items()) for key, points in curves.items()}
-
-
-def number(value):
-    return f"{value:,.0f}" if value % 1 == 0 or abs(value) >= 1000 else f"{value:.4g}"
-
-
-def ticks(low, high):
-    """Round numbers around an interval, 1, 2, 5 times a power of ten apart: ticks(0.3, 3.7) is 0 1 2 3 4."""
-    if high - low < 1e-9 * max(abs(low), abs(high), 1e-9):         # a flat line gets room above and below
-        low, high = low - (abs(low) or 1) / 2, high + (abs(high) or 1) / 2
-    power = 10.0 ** math.floor(math.log10((high - low) / 4))
-    unit = next(power * n for n in (1, 2, 5, 10) if (high - low) / (power * n) <= 4)
-    return [i * unit for i in range(math.floor(low / unit + 1e-9), math.ceil(high / unit - 1e-9) + 1)]
-
-
-def thinned(points, most):
-    """(step, mean, lowest, highest) of neighbouring points, at most `most` groups of them."""
-    groups = min(most, len(points))
-    for i in range(groups):
-        steps, values = zip(*points[i * len(points) // groups:(i + 1) * len(points) // groups], strict=True)
-        yield steps[-1], sum(values) / len(values), min(values), max(values)
-
-
-def drawing(curves, across):
-    """The inside of a plot's SVG.  curves: {"": training points, "valid": validation points}, none empty."""
-    groups = {kind: list(thinned(points, POINTS)) for kind, points in curves.items()}
-    values, steps = ([point[i] for points in curves.values() for point in points] for i in (1, 0))
-    marks, first, last = ticks(min(values), max(values)), min(steps), max(steps)
-
-    def x(step):
-        return LEFT + (WIDTH - LEFT - RIGHT) * ((step - first) / (last - first) if last > first else 0.5)
-
-    def y(value):
-        return TOP + (HEIGHT - TOP - BOTTOM) * (marks[-1] - value) / (marks[-1] - marks[0])
-
-    def path(corners, kind):
-        line = " ".join(f"{x(step):.1f},{y(value):.1f}" for step, value in corners)
-        return f'<path class="{kind}" d="M{line}"/>'
-
-    for mark in marks:
-        yield (f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(mark):.1f}" y2="{y(mark):.1f}"/>'
-               f'<text x="{LEFT - 6}" y="{y(mark) + 4:.1f}" text-anchor="end">{mark:,.10g}</text>')
-    for step, anchor in {first: "start", last: "end"}.items():
-        yield (f'<text x="{x(step):.1f}" y="{HEIGHT - 5}" text-anchor="{anchor}">'
-               f'{across} {number(step)}</text>')
-    for kind, drawn in groups.items():
-        yield f'<g class="{"two" if kind else "one"}">'
-        if len(curves[kind]) > POINTS:                             # a band: lowest to highest of each group
-            highest, lowest = [(g[0], g[3]) for g in drawn], [(g[0], g[2]) for g in reversed(drawn)]
-            yield path(highest + lowest, "band")
-        yield path([group[:2] for group in drawn], "curve")
-        yield f'<circle cx="{x(drawn[-1][0]):.1f}" cy="{y(drawn[-1][1]):.1f}" r="2.6"/></g>'
-
-
-def plot(name, curves, across="step"):
-    """A figure of one quantity: its name, the latest values, how many were not finite, and the drawing."""
-    finite = {kind: [p for p in points if all(map(math.isfinite, p))] for kind, points in curves.items()}
-    finite = {kind: points for kind, points in finite.items() if points}
-    lost = sum(map(len, curves.values())) - sum(map(len, finite.values()))
-    caption = f"<b>{escape(name)}</b>"
-    for kind, points in finite.items():
-        caption += f'<span class="{"two" if kind else "one"}">{kind} {number(points[-1][1])}</span>'
-    caption += f'<span class="bad">{lost} not finite</span>' if lost else ""
-    inside = "".join(drawing(finite, across)) if finite else ""
-    return (f'<figure><figcaption>{caption}</figcaption><svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
-            f'aria-label="{escape(name)} by {across}">{inside}</svg></figure>')
-
-
-def plots(curves):
-    for name, points in curves.items():
-        twin = f"valid_{name}"
-        if not (name.startswith("valid_") and name.removeprefix("valid_") in curves):
-            yield plot(name, {"": points} | ({"valid": curves[twin]} if twin in curves else {}))
-    if "valid_reward" in curves and "valid_kl" in curves:
-        kl = dict(curves["valid_kl"])
-        points = [(kl[step], reward) for step, reward in curves["valid_reward"] if step in kl]
-        yield plot("held-out reward by KL, nats an answer", {"valid": points}, "KL")
-
-
-def sparkline(points, width=24):
-    values = [mean for _, mean, _, _ in thinned([p for p in points if math.isfinite(p[1])], width)]
-    low, span = min(values, default=0), max(values, default=0) - min(values, default=0)
-    return "".join("▁▂▃▄▅▆▇█"[round(7 * (v - low) / span) if span else 3] for v in values)
 
 
 def markdown_table(rows):
@@ -184,13 +113,13 @@ def markdown(value):
     return re.sub(r"[\\`*<|]|(?<=\])[(\[:]", r"\\\g<0>", " ".join(str(value).split()))
 
 
-def score(cell):
+def score(cell, best=False):
     """A value and its interval as texts; counts and texts as they are, a dash where a model was not asked."""
     if cell is None:
         return "–", ""
     numbers = map(cell.get, ("value", "low", "high"))
     value, low, high = (f"{x:.3f}" if isinstance(x, float) else x for x in numbers)
-    return str(value), "" if low is None else f"[{low}, {high}]"
+    return f"{value}{BEST if best else ''}", "" if low is None else f"[{low}, {high}]"
 
 
 def interval_bar(cell, row):
@@ -204,25 +133,61 @@ def interval_bar(cell, row):
             f'<b style="left:{value:.1f}%"></b></span>')
 
 
-def results_section(results):
+def names_in(results):
+    return list(dict.fromkeys(name for row in results for name in row["models"]))
+
+
+def results_section(results, below="", notes=True, models=None):
     """Every section is its page and its Markdown."""
-    models = list(dict.fromkeys(name for row in results for name in row["models"]))
+    models = [name for name in models or names_in(results) if name in names_in(results)]
     heading = "".join(f"<th>{escape(name)}</th>" for name in ("", *models))
     page, text, task = [f'<div class="table"><table><tr>{heading}</tr>'], [["task", "metric", *models]], None
     for row in results:
-        cells = [row["models"].get(name) for name in models]
-        text.append([row["task"], row["metric"], *(" ".join(filter(None, score(cell))) for cell in cells)])
+        cells = [(row["models"].get(name), row.get("best") == name) for name in models]
+        text.append([row["task"], row["metric"], *(" ".join(filter(None, score(*cell))) for cell in cells)])
         if row["task"] != task:
             task = row["task"]
             page.append(f'<tr><th colspan="{1 + len(models)}">{escape(task)}</th></tr>')
-        page.append(f"<tr><td>{escape(row['metric'])}</td>")
-        for cell in cells:
-            value, interval = map(escape, score(cell))
+        note = f'<div class="soft note">{escape(row["note"])}</div>' if notes and row.get("note") else ""
+        page.append(f"<tr><td>{escape(row['metric'])}{note}</td>")
+        for cell, best in cells:
+            value, interval = map(escape, score(cell, best))
             page.append(f'<td class="value">{value} <small>{interval}</small>{interval_bar(cell, row)}</td>')
         page.append("</tr>")
-    notes = list(dict.fromkeys(row["note"] for row in results if row.get("note")))
-    page += ["</table></div>", *(f'<p class="soft">{escape(note)}</p>' for note in notes)]
-    return "".join(page), "\n".join([markdown_table(text), *(markdown(note) + "\n" for note in notes)])
+    lines = [LEGEND] if any(row.get("best") for row in results) else []
+    lines += [below] if below else []
+    page += ["</table></div>", *(f'<p class="soft">{escape(line)}</p>' for line in lines)]
+    lines += noted(results) if notes else []
+    return "".join(page), "\n".join([markdown_table(text), *(f"{markdown(line)}\n" for line in lines)])
+
+
+def noted(results):
+    """A line for each note, behind the first of the metrics that have it."""
+    found = {}
+    for row in results:
+        if row.get("note"):
+            found.setdefault(row["note"], []).append(row["metric"])
+    return [f"{', '.join(names[:3])}{' ...' if len(names) > 3 else ''}: {note}"
+            for note, names in found.items()]
+
+
+def groups_section(results):
+    """A plot of each family of groups, and no Markdown: the numbers are in the tables."""
+    families, models = {}, names_in(results)
+    for row in results:
+        if row["metric"].startswith("- "):
+            families.setdefault(f"{row['task']}{row['metric'].rpartition(')')[2]}", []).append(row)
+    page = "".join(groups_plot(title, rows, models) for title, rows in families.items())
+    text = "(Plots are in report.html; the numbers are below.)\n"
+    return (f'<div class="plots">{page}</div>', text) if page else None
+
+
+def table_section(rows):
+    heading, *others = rows
+    page = "".join(f"<th>{escape(str(name))}</th>" for name in heading)
+    page = f"<tr>{page}</tr>" + "".join(
+        "<tr>" + "".join(f"<td>{escape(str(value))}</td>" for value in row) + "</tr>" for row in others)
+    return f'<div class="table"><table>{page}</table></div>', markdown_table(rows)
 
 
 def samples_section(samples):
@@ -292,14 +257,22 @@ def document(title, notice, sections):
     return page, text
 
 
-def write_report(out, title, runs, results=None, samples=None, facts=None):
+def write_report(out, title, runs, results=None, samples=None, facts=None, tables=None, below=""):
     """Write report.html and report.md into the folder `out`; the arguments are described above."""
-    sections = [("Results", results_section(results))] if results else []
+    results, tables = results or [], tables or {}
+    main = [row for row in results if row.get("main", True)]
+    sections = [("Results", results_section(main, below, main == results))] if main else []
+    sections += [("By group", groups)] if (groups := groups_section(results)) else []
+    if main != results:
+        for task in dict.fromkeys(row["task"] for row in results):
+            rows = [row for row in results if row["task"] == task]
+            sections.append((f"All numbers: {task}", results_section(rows, below, models=names_in(results))))
+    sections += [(heading, table_section(rows)) for heading, rows in tables.items()]
     sections += [("Answers side by side", samples_section(samples))] if samples else []
     sections += [(f"Training: {name}", run_section(folder)) for name, folder in runs.items()]
     sections += [("How to get these numbers again", facts_section(facts))] if facts else []
     page, text = document(title, NOTICE, sections)
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    (out / "report.html").write_text(page, encoding="utf-8")
-    (out / "report.md").write_text(text, encoding="utf-8")
+    write_text(out / "report.html", page)
+    write_text(out / "report.md", text)

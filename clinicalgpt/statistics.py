@@ -3,6 +3,7 @@ How sure we are of a number, and of which of two models is better.  (Not here: t
 
     wilson, interval     one number: a proportion; a ratio or BLEU, by bootstrap
     difference, mcnemar  two models on the same items, with p of "there is no difference"
+    compared             all metrics of all models of a task, from one drawing
     holm, winners        many such comparisons in one table: what may be marked best
     over_seeds           several trainings: the spread over seeds, apart from the spread over items
 
@@ -105,10 +106,38 @@ def difference(statistic, table_a, table_b, clusters=None, rounds=ROUNDS, seed=0
     if len(a_CK) < 2:
         return Difference(value, -math.inf, math.inf, 1.0)
     a_R, b_R = resampled(statistic, [a_CK, b_CK], None, rounds, seed)
-    difference_R = a_R - b_R
+    low, high = np.percentile(a_R - b_R, [2.5, 97.5]).tolist()
+    return Difference(value, low, high, p_of(a_R - b_R))
+
+
+def p_of(difference_R):
     tail = min((difference_R <= 0).sum(), (difference_R >= 0).sum())
-    low, high = np.percentile(difference_R, [2.5, 97.5]).tolist()
-    return Difference(value, low, high, min(1.0, 2 * (int(tail) + 1) / (rounds + 1)))
+    return min(1.0, 2 * (int(tail) + 1) / (len(difference_R) + 1))
+
+
+def compared(tables, statistics, clusters=None, rounds=ROUNDS, seed=0):
+    """({metric: {model: as of `interval`}}, {metric: {(model, other): p as of `difference`}}), the drawing
+    done once.  tables: {model: {metric: its table}}, a model may lack some; statistics: {metric: its own}."""
+    owners = {metric: tuple(model for model in tables if metric in tables[model]) for metric in statistics}
+    numbers, p_values = {metric: {} for metric in statistics}, {metric: {} for metric in statistics}
+    for models in filter(None, dict.fromkeys(owners.values())):
+        metrics = [metric for metric in statistics if owners[metric] == models]
+        ends = np.cumsum([0, *(np.shape(tables[models[0]][metric])[1] for metric in metrics)])
+
+        def each(sums, metrics=metrics, ends=ends):
+            return np.stack([statistics[metric](sums[..., ends[j]:ends[j + 1]])
+                             for j, metric in enumerate(metrics)], -1)
+        sums_MCK = [by_cluster(np.hstack([tables[model][metric] for metric in metrics]), clusters)
+                    for model in models]
+        values_MJ, several = each(np.stack(sums_MCK).sum(1)), len(sums_MCK[0]) > 1
+        values_MRJ = resampled(each, sums_MCK, None, rounds, seed) if several else None
+        for j, metric in enumerate(metrics):
+            for m, model in enumerate(models):
+                bounds = np.percentile(values_MRJ[m, :, j], [2.5, 97.5]).tolist() if several else ()
+                numbers[metric][model] = float(values_MJ[m, j]), *bounds
+            for (m, a), (n, b) in itertools.combinations(enumerate(models), 2):
+                p_values[metric][a, b] = p_of(values_MRJ[m, :, j] - values_MRJ[n, :, j]) if several else 1.0
+    return numbers, p_values
 
 
 def mcnemar(right_a, right_b):
@@ -149,19 +178,6 @@ def winners(values, p_values, level=LEVEL):
                 for other in of_model if other != first]
         best[row] = first if sure and all(sure) else None
     return best
-
-
-def winner(tables, statistic=ratio, clusters=None, rounds=ROUNDS, seed=0, level=LEVEL):
-    """The model to mark as best in one row, or None; tables: {model: its table}.  For several rows, take
-    `pairs` of each and all of them to `winners`."""
-    values = {model: float(statistic(by_cluster(table, clusters).sum(0))) for model, table in tables.items()}
-    return winners({"": values}, {"": pairs(statistic, tables, clusters, rounds, seed)}, level)[""]
-
-
-def pairs(statistic, tables, clusters=None, rounds=ROUNDS, seed=0):
-    """{(model, other): p} of every two models; tables: {model: its table}."""
-    return {(a, b): difference(statistic, tables[a], tables[b], clusters, rounds, seed).p
-            for a, b in itertools.combinations(tables, 2)}
 
 
 def over_seeds(values_SI):

@@ -53,6 +53,7 @@ def read_labels(path):
         name, a, b = key = tuple(record.get(field) for field in ("id", "model_a", "model_b"))
         if not all(isinstance(part, (str, int)) for part in key) or a == b:
             raise ValueError(f"{path}:{line}: {key!r} must be 'id' and two models, 'model_a' and 'model_b'")
+        name, a, b = key = tuple(map(str, key))
         if record.get("verdict") not in LABELS:
             raise ValueError(f"{path}:{line}: verdict {record.get('verdict')!r}; write A, B or tie")
         if key in labels or (name, b, a) in labels:

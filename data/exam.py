@@ -1,30 +1,29 @@
 """How an examination question is written, of whatever release: options a line each; 答案：<text>（<letter>）.
 
 The text of the option comes before its letter, so that the letter follows from what the text says.
-A question without a Chinese character is English: Answer: <text> (<letter>).  clinicalgpt/tasks.py scores
-these two forms.
+A question without a Chinese character is English: Answer: <text> (<letter>).  Several right answers stand one
+after the other.  clinicalgpt/exam.py has these forms, and reads them.
 """
 import re
 
+from clinicalgpt.exam import reference
 from data.releases import clean, digest, field, read_records
 
 LETTERS = "ABCD"                                     # the columns of a question with four options
 
 
 def add_exam(sets, split, place, question, options, answer, category=""):
-    """options: {letter: text}; answer: a letter, or several: such questions are counted and dropped."""
+    """options: {letter: text}; answer: a letter, or several, in any order."""
     if answer in ("", "nan"):                        # CMExam has one: its table went through pandas
         sets.drop("no answer")
     elif any(letter not in options for letter in answer):
         raise ValueError(f"{place}: '{answer}' is not in options {''.join(options)}; repair the record")
-    elif len(answer) > 1:
-        sets.drop("several answers")
     elif not question or not all(options.values()):
         sets.drop("empty")
     else:
         asked = "\n".join([question, *(f"{letter}. {text}" for letter, text in options.items())])
-        chinese = re.search("[\u4e00-\u9fff]", asked)
-        solution = ("答案：{}（{}）" if chinese else "Answer: {} ({})").format(options[answer], answer)
+        answer = "".join(sorted(set(answer)))
+        solution = reference(options, answer, re.search("[\u4e00-\u9fff]", asked))
         sets.add_task(split, "exam", digest(asked)[:16], [asked, solution], options=options, answer=answer,
                       category=category or sets.source)
 

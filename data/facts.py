@@ -150,7 +150,7 @@ class Reader:
         while start < len(text):
             for stop in range(min(start + self.longest.get(lower[start:start + 2], 1), len(text)), start, -1):
                 token = self.words.get(lower[start:stop])
-                if token and _whole(lower, start, stop):
+                if token and _whole(lower, start, stop) and not self.cuts_a_name(token, lower, start, stop):
                     if text[rest:start].strip():
                         found.append(Token("O", None, text[rest:start].strip()))
                     found.append(token)
@@ -161,6 +161,14 @@ class Reader:
         if text[rest:].strip():
             found.append(Token("O", None, text[rest:].strip()))
         return found
+
+    def cuts_a_name(self, token, text, start, stop):
+        """Whether a longer name begins inside a word that is none: 有无 in 有无痛性血尿."""
+        inside = ((i, end) for i in range(start + 1, stop if token.kind != "N" else start + 1)
+                  for end in range(max(stop, i + stop - start) + 1,
+                                   min(i + self.longest.get(text[i:i + 2], 1), len(text)) + 1))
+        return any(self.words.get(text[i:end], NOTHING).kind == "N" and _whole(text, i, end)
+                   for i, end in inside)
 
     def fitting(self, relations, head):
         """Of the readings of a cue, those that the graph has for heads of this type."""

@@ -7,6 +7,7 @@ one table.
 """
 
 import json
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -20,8 +21,13 @@ def shown(cell):
     return f"{cell['value']:.2f} [{cell['low']:.2f}, {cell['high']:.2f}]" if cell else ""
 
 
+def spread(values):
+    return f"{statistics.mean(values):.2f} ({statistics.stdev(values):.3f})" if values else ""
+
+
 def main(seeds):
     lines = ["| seed | task | metric | base | SFT | PPO |", "| --- | --- | --- | --- | --- | --- |"]
+    values = {}
     for seed in seeds:
         out = Path("runs/seeds") / seed
         if not (out / "results.json").is_file():
@@ -31,10 +37,17 @@ def main(seeds):
         lines += [f"| {seed} | {task} | {metric} | "
                   + " | ".join(shown(rows[task, metric].get(m)) for m in ("base", "sft", "ppo")) + " |"
                   for task, metric in ROWS]
+        for row in ROWS:
+            for name, cell in rows[row].items():
+                values.setdefault((*row, name), []).append(cell["value"])
         steps = [json.loads(line) for line in (out / "ppo" / "metrics.jsonl").read_text().splitlines()]
         kl = [step["kl"] for step in steps]
         lines.append(f"| {seed} | PPO | KL to SFT, nats per answer: last (largest) | | | "
                      f"{kl[-1]:.2f} ({max(kl):.2f}) |")
+    if len(seeds) > 1:                                 # of all that a seed moves, records included
+        lines += [f"| all | {task} | {metric}: mean (deviation over seeds) | "
+                  + " | ".join(spread(values.get((task, metric, name))) for name in ("base", "sft", "ppo"))
+                  + " |" for task, metric in ROWS]
     print("\n".join(lines))
 
 

@@ -70,19 +70,36 @@ def refused(made, tmp_path, monkeypatch, capsys):
     (SFT, ASKED, "no assistant message .. add the answer or drop the record"),
     (SFT, {"messages": [USER, {**DOCTOR, "content": " "}]}, "without text .. or drop the record"),
     (REWARD, ASKED, "neither 'answers' (two texts or more .. nor 'chosen' and 'rejected'"),
-    (REWARD, {**RANKED, "answers": ["rest", "rest"]}, "the same text .. drop one"),
     (REWARD, {**RANKED, "answers": ["rest", " "]}, "without text .. drop"),
     (REWARD, {**RANKED, "meta": {"kinds": ["good"]}}, "'kinds' .. answers"),
     (REWARD, {**RANKED, "meta": None}, "'meta' .. object"),
     (PPO, {"messages": [DOCTOR]}, "the last message is the assistant's .. it must be the user's"),
     (EVAL, {**EXAM, "meta": {"answer": "A"}}, "meta has no 'options' .. data/README.md describes the format"),
     (EVAL, {**EXAM, "meta": {**META, "answer": "C"}}, "answer 'C' .. options"),
+    (EVAL, {**EXAM, "meta": {**META, "answer": "AC"}}, "answer 'AC' .. options"),
+    (EVAL, {**EXAM, "meta": {**META, "options": {"A": "influenza"}}}, "options .. repair the record"),
+    (EVAL, {**EXAM, "meta": {**META, "options": {"A": "influenza", "b": "gout"}}}, "options .. capitals"),
+    (EVAL, {**TOLD, "task": "diagnosis", "meta": {"label": ["flu"]}}, "label ['flu'] is no text"),
+    (EVAL, {**TOLD, "task": "diagnosis", "meta": {"label": None}}, "label None is no text"),
+    (EVAL, {**TOLD, "meta": {"patient": 7}}, "patient 7 is no text"),
+    (EVAL, {**TOLD, "task": "diagnosis", "meta": {"label": "flu", "aliases": "cold"}}, "aliases .. list"),
     (EVAL, {**EXAM, "meta": None}, "'meta' .. object"),
     (EVAL, {**TOLD, "task": "chemistry"}, "task 'chemistry' .. tasks are dialogue, exam, diagnosis, qa"),
     (EVAL, {**TOLD, "messages": [DOCTOR]}, "'messages' .. data/README.md describes the format")])
 def test_records(script, record, says, refused, jsonl):
     path = jsonl(RIGHT[script], record)
     refused(script, "--data", path, says=f"{path}:2: .. {says}")
+
+
+def test_two_records_of_one_id(refused, jsonl):
+    path = jsonl({**TOLD, "id": 7}, {**TOLD, "id": "7"})
+    refused(EVAL, "--data", path, says=f"{path}: qa: id '7' is that of two records; give each its own")
+
+
+def test_questions_whose_options_cannot_be_turned(refused, jsonl):
+    asked = {"role": "user", "content": "Which?\nA. gout\nB. influenza"}           # not in meta's order
+    path = jsonl({**EXAM, "messages": [asked, DOCTOR]})
+    refused(EVAL, "--data", path, "--rotations", says="the options in the question are not those in meta")
 
 
 def test_files(refused, tmp_path):
@@ -126,7 +143,16 @@ def test_model_folders(damage, says, refused, made, tmp_path):
     (PPO, "--reward MADE/sft", "/sft: a sft run, not a reward model's; train_reward.py writes one"),
     (EVAL, "--models base", "--models base .. models are name=folder"),
     (EVAL, "--tasks qa,chemistry", "--tasks qa,chemistry .. tasks are of dialogue,exam,diagnosis,qa"),
-    (EVAL, "--models base=MADE/base ppo=nowhere", "nowhere"),   # before the first model answers
+    (EVAL, "--models base=MADE/base ppo=nowhere", "nowhere/config.json: no such file"),   # before any answer
+    (EVAL, "--models base=MADE/base far=http://host/v1", "http://host/v1: name the model .. #MODEL"),
+    (EVAL, "--models old=nowhere.jsonl#sft", "nowhere.jsonl: no such file"),
+    (EVAL, "--shots 2", "--shots and --examples: give both"),
+    (EVAL, "--per-minute -1", "--per-minute -1.0: must be at least 0"),
+    (EVAL, "--judge taste", "--judge taste: choose facts, all-facts, reference, reward or URL#MODEL"),
+    (EVAL, "--labels nowhere.jsonl", "nowhere.jsonl: no such file"),
+    (EVAL, "--train nowhere.jsonl", "nowhere.jsonl: no such file"),
+    (EVAL, "--rubrics nowhere.jsonl", "--rubrics: only a model can grade them .. --judge URL#MODEL"),
+    (EVAL, "--rubrics nowhere.jsonl --judge http://host/v1#m", "nowhere.jsonl: no such file"),
     (EVAL, "--reward nowhere", "nowhere/config.json: no such file")])
 def test_flags(script, flags, says, refused, made):
     refused(script, *flags.replace("MADE", str(made)).split(), says=says)

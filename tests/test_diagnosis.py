@@ -1,7 +1,7 @@
 """Diagnoses: written answers read by hand first, names that are one, groups taken for others."""
 import pytest
 
-from clinicalgpt.diagnosis import confusion, in_top, known, names, normal, outcome, summary
+from clinicalgpt.diagnosis import confusion, in_top, known, names, normal, outcome
 
 
 def record(label, *aliases, group="respiratory"):
@@ -125,14 +125,6 @@ def test_the_table_has_teeth():
                    for answer, asked, expected, _ in OUTCOMES)
     assert wrong(lambda answer, label: label in answer) > 20
     assert wrong(lambda answer, label: answer.removeprefix("诊断：").strip("。") == label) > 15
-
-
-def test_summary():
-    records = [record("肺炎"), record("肺炎"), record("肺炎"), record("胃炎", group="digestive")]
-    answers = ["诊断：肺炎", "肺结核、肺炎", "无法诊断", ""]
-    assert summary(records, answers) == {
-        "micro": 1 / 4, "macro": (1 / 3 + 0) / 2, "top 3": 2 / 4, "refused": 1 / 4, "empty": 1 / 4,
-        "groups": {"digestive": (0, 1), "respiratory": (1, 3)}}
 
 
 def test_confusion():

@@ -296,7 +296,7 @@ def test_answers_from_a_file(jsonl):
     assert FileModel(path, "exam", "whoever").replies([[]], ["1"]) == ["(B)"]
     assert FileModel(path, "dialogue").replies([[], []], ["1", "1"]) == ["x", "y"]
     plain = jsonl({"id": "1", "answer": "one"}, {"id": 2, "answer": ""})
-    assert FileModel(plain, "qa", "c").replies([[], []], ["1", 2]) == ["one", ""]
+    assert FileModel(plain, "qa", "c").replies([[], []], ["1", "2"]) == ["one", ""]
     assert FileModel(plain, partial=True).replies([[]], ["1"]) == ["one"]
 
 

@@ -12,7 +12,6 @@ from clinicalgpt.exam import (
     partial_credit,
     rotations,
     stem,
-    summary,
 )
 
 CHINESE = {"A": "阿司匹林", "B": "布洛芬", "C": "胸部CT", "D": "肺炎", "E": "肺炎球菌肺炎"}
@@ -164,13 +163,6 @@ def test_several_right_answers_need_all_and_no_other():
     assert not any(is_right(choice, "ACE") for choice in ("A", "AC", "ABCE", "", None))
     assert partial_credit("AC", "ACE") == pytest.approx(2 / 3) and partial_credit("ABCE", "ACE") == 3 / 4
     assert partial_credit("B", "ACE") == partial_credit(None, "ACE") == 0
-
-
-def test_summary():
-    records = [question(category=name) for name in ("内科", "内科", "内科", "外科")]
-    assert summary(records, ["B", "B", None, "AB"]) == {
-        "micro": 2 / 4, "macro": (2 / 3 + 0) / 2, "partial credit": (1 + 1 + 0 + 1 / 2) / 4,
-        "unparsed": 1 / 4, "categories": {"内科": (2, 3), "外科": (0, 1)}}
 
 
 # ---- order of the options

@@ -4,11 +4,12 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-FLOORS = ["alarms exam files kernels metrics patterns ppo report reward rope statistics",
-          "answers bpe cli config data lora probes weights",
-          "contamination diagnosis endpoint judge model tokenizer", "rubric rules template verdicts",
-          "dataset generate", "clinicalgpt run tasks", "export pretrain roles", "rollouts",
-          "evaluate train_sft", "train_ppo train_reward", "tests"]       # the lowest first
+FLOORS = ["alarms exam files kernels metrics patterns plots ppo reward rope statistics",
+          "answers bpe cli config lora phrases probes report weights", "data safety",
+          "contamination diagnosis endpoint judge model tasks tokenizer",
+          "rubric rules scores template verdicts", "dataset generate shown", "clinicalgpt run",
+          "export memory pretrain roles speakers", "judged rollouts testset", "evaluate train_sft",
+          "train_ppo train_reward", "tests"]                             # the lowest first
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms.split()}
 OUTSIDE = {*sys.stdlib_module_names, "torch", "numpy", "safetensors", "sentencepiece", "tqdm"}
 

@@ -291,6 +291,15 @@ def test_what_a_text_states(text, expected):
     assert [(f.head, f.relation, f.tail, f.verdict) for f in check_facts(text, FLU)] == expected
 
 
+@pytest.mark.parametrize(("text", "verdicts"), [
+    ("泌尿系肿瘤的症状有无痛性血尿。", ["supported"]),    # no 有无, "whether": the longer name begins in it
+    ("泌尿系肿瘤的症状有无血尿？", []), ("泌尿系肿瘤有无无痛性血尿，要问清。", [])])
+def test_a_word_does_not_cut_a_longer_name(tmp_path, text, verdicts):
+    (tmp_path / "graph.tsv").write_text("泌尿系肿瘤\tdisease\tsymptom\t无痛性血尿\tsymptom\n"
+                                        "膀胱炎\tdisease\tsymptom\t血尿\tsymptom\n", encoding="utf-8")
+    assert [fact.verdict for fact in check_facts(text, read_graph(tmp_path / "graph.tsv"))] == verdicts
+
+
 def test_what_is_asked_is_read_where_the_text_does_not_say_it():
     assert check_facts("发热、胸痛。", FLU) == []
     stated = check_facts("发热、胸痛，没有干性咳嗽。", FLU, "流行性感冒", "symptom")

@@ -6,7 +6,8 @@ from xml.etree import ElementTree
 import pytest
 
 from clinicalgpt import report
-from clinicalgpt.report import markdown_table, number, read_metrics, sparkline, thinned, ticks, write_report
+from clinicalgpt.plots import groups_plot, number, sparkline, thinned, ticks
+from clinicalgpt.report import markdown_table, read_metrics, write_report
 
 EVIL = '<script>alert("1")</script> & | ![x](http://x.example/y.png) `a` **b**'
 
@@ -23,7 +24,10 @@ def write(out, folder):
     write_report(
         out, EVIL, {EVIL: folder}, facts=[("command", EVIL), ("seed", 0)],
         results=[{"task": EVIL, "metric": EVIL, "note": EVIL, "models": {"base": score, EVIL: {"value": 7}}},
+                 {"task": EVIL, "metric": f"- {EVIL} (3)", "main": False, "best": EVIL,
+                  "models": {"base": score, EVIL: {"value": 0.9}}},
                  {"task": "qa", "metric": "win / tie / lose", "models": {EVIL: {"value": "45 / 40 / 15"}}}],
+        tables={EVIL: [[EVIL, "n"], [EVIL, 3]]}, below=EVIL,
         samples=[{"question": EVIL, "answers": {"base": "发热\n咳嗽", EVIL: EVIL}}])
     return (out / "report.html").read_text(encoding="utf-8"), (out / "report.md").read_text(encoding="utf-8")
 
@@ -61,7 +65,7 @@ def test_the_escape_check_has_teeth(tmp_path, folder, monkeypatch):
 def test_the_report_says_what_the_files_say(tmp_path, folder):
     page, text = write(tmp_path / "out", folder)
     assert write(tmp_path / "again", folder) == (page, text)
-    assert page.count("<figure>") == 3                             # loss, lr and the one with the evil name
+    assert page.count("<figure>") == 4                    # a group, loss, lr and the one with the evil name
     for words in ("valid 2.25", "300 not finite", "step 300", "0.812 <small>[0.770, 0.850]<", "45 / 40 / 15"):
         assert words in page
     assert re.search(r"\| loss +\| 1 +\| 0\.003333 \| 1 +\| 0\.003333 \| █▂", text)
@@ -91,6 +95,31 @@ def test_numbers_and_axes():
     assert ticks(2, 2) == [1, 1.5, 2, 2.5, 3] and ticks(0, 0) == [-0.5, 0, 0.5]
     assert list(thinned([(1, 2), (2, 4), (3, 9)], 2)) == [(1, 2, 2, 2), (3, 6.5, 4, 9)]
     assert sparkline([(i, i) for i in range(8)]) == "▁▂▃▄▅▆▇█" and sparkline([(1, 5)]) == "▄"
+
+
+def test_a_few_main_rows_come_first_and_all_follow_by_task(tmp_path):
+    cell = {"a": {"value": 0.25}, "b": {"value": 0.5, "low": 0.25, "high": 0.75}}
+    rows = [{"task": "exam", "metric": "accuracy", "models": cell, "main": True, "best": "b", "note": "why"},
+            {"task": "exam", "metric": "- x (4)", "models": cell, "main": False, "note": "why"},
+            {"task": "qa", "metric": "words", "models": {"b": {"value": 3}}, "main": False, "note": "mean"}]
+    write_report(tmp_path, "t", {}, rows, below="3 of 4 were asked in training")
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    first, _, exam, qa = re.split("^## ", text, flags=re.M)[1:]
+    assert "0.500 \u25b2 [0.250, 0.750]" in first and "0.250 |" in first and "- x (4)" not in first
+    assert "above each other model" in first and "above each other model" not in qa
+    assert all(part.count("3 of 4 were asked in training") == 1 for part in (first, exam, qa))
+    assert "accuracy, - x (4): why" in exam and "words: mean" in qa
+
+
+def test_a_group_stands_at_its_value():
+    """On a scale from 0 to 1 that begins at 130 and ends at 330, 0.25 is at 180; b's interval, 180 to 280."""
+    one = {"a": {"value": 0.25}, "b": {"value": 0.5, "low": 0.25, "high": 0.75}}
+    rows = [{"metric": "- x (4)", "models": one}, {"metric": "- y (4)", "models": {"a": {"value": 1.0}}}]
+    figure = ElementTree.fromstring(groups_plot("exam", rows, ["a", "b"]))
+    circles = [(float(c.get("cx")), float(c.get("cy"))) for c in figure.iter("circle")]
+    assert circles == [(180, 16), (230, 27), (330, 46)]         # a line is 11 high, a group 2 of them and 8
+    assert [path.get("d") for path in figure.iter("path")][1] == "M180.0,27H280.0"
+    assert [text.text for text in figure.iter("text")][-2:] == ["x (4)", "y (4)"]
 
 
 def test_markdown_table_is_aligned_in_a_terminal():

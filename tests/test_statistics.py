@@ -11,16 +11,15 @@ from clinicalgpt.metrics import bleu_of, bleu_rows, corpus_bleu
 from clinicalgpt.statistics import (
     bootstrap,
     by_cluster,
+    compared,
     difference,
     holm,
     interval,
     mcnemar,
     over_seeds,
-    pairs,
     ratio,
     resampled,
     wilson,
-    winner,
     winners,
 )
 
@@ -183,14 +182,22 @@ def test_a_winner_is_above_each_other_model_in_spite_of_all_the_categories():
     assert winners({"all": {"a": 1.0, "b": 1.0}}, {"all": {("a", "b"): 0.0}}) == {"all": None}
 
 
+def best_of(tables):
+    """The winner in one row, and p of each two."""
+    numbers, p_values = compared({model: {"": of} for model, of in tables.items()}, {"": ratio})
+    assert p_values[""] == {(a, b): difference(ratio, tables[a], tables[b]).p for a, b in p_values[""]}
+    assert all(numbers[""][model] == pytest.approx(interval(ratio, of)) for model, of in tables.items())
+    return winners({"": {model: of[0] for model, of in numbers[""].items()}}, p_values)[""], p_values[""]
+
+
 def test_winner_of_one_row():
     generator = np.random.default_rng(0)
     skill = generator.normal(size=200)
     tables = {"base": table(skill), "sft": table(skill + 0.3), "ppo": table(skill + 0.31)}
-    assert winner(tables) == "ppo"                                          # the same items: 0.01 is enough
+    assert best_of(tables)[0] == "ppo"                                      # the same items: 0.01 is enough
     tables["ppo"] = table(generator.permutation(skill) + 0.31)
-    assert winner(tables) is None                                           # inside the interval
-    assert pairs(ratio, tables)["base", "sft"] < 0.001
+    best, p_values = best_of(tables)
+    assert best is None and p_values["base", "sft"] < 0.001                 # inside the interval
 
 
 def test_a_winner_among_equals_is_rare():
