@@ -12,7 +12,6 @@ answers in clinicalgpt/rollouts.py; here are the settings, the loop and the upda
     python train_ppo.py --algorithm rloo --group 4 ...     without a critic; or grpo, or reinforce++
 """
 
-import copy
 import math
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -22,9 +21,17 @@ import torch
 from clinicalgpt import ppo
 from clinicalgpt.alarms import alarms
 from clinicalgpt.cli import arg, run_main
-from clinicalgpt.dataset import batch_of_step, load_dialogues, load_prompts, micro_batches, pack
+from clinicalgpt.dataset import (
+    batch_of_step,
+    check_messages,
+    load_dialogues,
+    load_prompts,
+    micro_batches,
+    pack,
+)
 from clinicalgpt.files import read_json, read_jsonl
 from clinicalgpt.lora import adapter
+from clinicalgpt.memory import check_memory
 from clinicalgpt.pretrain import tiny_data
 from clinicalgpt.probes import lines_of, verdicts
 from clinicalgpt.roles import open_roles, policy_logp, scored_texts, token_values
@@ -35,6 +42,11 @@ from data.knowledge_graph import read_graph
 from train_sft import files_of
 
 ALGORITHMS = ("ppo", "rloo", "grpo", "reinforce++")
+RANGES = ((("gamma", "lam", "value_lam"), 0, 1), (("temperature",), 0.01, 100),         # names, least, most
+          (("clip", "dual_clip", "value_clip", "value_coefficient", "entropy_coefficient",
+            "pretrain_coefficient", "kl", "kl_target", "kl_stop", "kl_limit", "score_clip", "value_lr",
+            "missing_end_penalty", "repetition_penalty", "eval_prompts", "value_warmup"), 0, 1e6),
+          (("kl_horizon", "ratio_limit"), 1, 1e12))
 
 
 @dataclass(frozen=True)
@@ -94,6 +106,7 @@ def main(cfg):
     if run.finished:
         return read_json(run.out / "done.json")
     check(cfg)
+    check_memory("ppo", cfg.init, cfg, run)
     run.note(trunk=cfg.init)
     graph = cfg.graph or ("" if cfg.data else tiny_data(cfg.lang, cfg.seed) / "graph.tsv")
     graph = read_graph(graph) if graph else None
@@ -106,12 +119,10 @@ def main(cfg):
         probe(roles, cfg, run)
     state, facts = {"beta": cfg.kl, "scale": 1.0, "retreats": 0}, facts_rule(graph) if graph else None
 
-    good = None
-    for step in run.steps(cfg.steps, trained, optimizer, state):            # 4. one batch of rollouts a turn
-        if good is None or cfg.save_every and step % cfg.save_every == 0:
-            good = snapshot(trained, optimizer)
-        batch = [prompts[i] for i in batch_of_step(len(prompts), cfg.batch_size // cfg.group, cfg.seed, step)
-                 for _ in range(cfg.group)]
+    good = {f"good.{name}": p.detach().clone() for name, p in trained.items()}
+    for step in run.steps(cfg.steps, trained | good, optimizer, state):     # 4. one batch of rollouts a turn
+        batch = [prompts[i] for i in batch_of_step(len(prompts), cfg.batch_size // cfg.group, cfg.seed, step,
+                                                   whole=True) for _ in range(cfg.group)]
         rollouts, metrics = roll_out(roles, batch, state["beta"], roles.end_id, cfg, run,
                                      seed_of(cfg.seed, step, 1))
         metrics["beta"] = state["beta"]
@@ -120,6 +131,8 @@ def main(cfg):
         elif cfg.kl_limit and not metrics["kl"] <= cfg.kl_limit:            # nan is no small KL
             go_back(trained, optimizer, good, state, cfg)
         else:
+            if metrics["kl"] <= cfg.kl_limit / 2:
+                copy_into(good, trained)
             try:
                 metrics |= update(roles, rollouts, optimizer, step, cfg, run, state, mix)
             except ValueError as error:
@@ -144,7 +157,7 @@ def check(cfg):
     if cfg.lora_rank < 1:
         raise ValueError("--lora-rank 0: PPO trains an adapter, and the model without it is the reference; "
                          "give a rank of 1 or more")
-    for name in ("steps", "minibatches", "ppo_epochs", "max_new_tokens", "kl_horizon", "group"):
+    for name in ("steps", "minibatches", "ppo_epochs", "max_new_tokens", "group"):
         if getattr(cfg, name) <= 0:
             raise ValueError(f"--{name.replace('_', '-')} {getattr(cfg, name)}: must be above 0")
     for name, words in (("algorithm", ALGORITHMS), ("kl_estimator", ("k1", "k2", "k3", "exact")),
@@ -160,8 +173,13 @@ def check(cfg):
     if cfg.batch_size % cfg.group or cfg.batch_size // cfg.group < cfg.minibatches:
         raise ValueError(f"--batch-size {cfg.batch_size} is no multiple of --group {cfg.group}, or less than "
                          f"--minibatches {cfg.minibatches} groups")
-    if cfg.temperature <= 0:
-        raise ValueError(f"--temperature {cfg.temperature}: rollouts are samples; it must be above 0")
+    for names, least, most in RANGES:
+        for name in names:
+            if not least <= getattr(cfg, name) <= most:                     # nan is in no range
+                raise ValueError(f"--{name.replace('_', '-')} {getattr(cfg, name)}: "
+                                 f"must be from {least:g} to {most:g}")
+    if 0 < cfg.dual_clip <= 1:
+        raise ValueError(f"--dual-clip {cfg.dual_clip}: bounds the loss from above 1 on; 0: none")
 
 
 def learners(roles, cfg):
@@ -186,7 +204,8 @@ def load(cfg, roles):
         raise ValueError(f"{len(prompts)} prompts are fewer than --batch-size {cfg.batch_size} takes at once "
                          f"(--group {cfg.group}); give more, or a smaller batch")
     held_out = load_prompts(valid, *words, cfg.max_len) if valid else []
-    alike = [prompt for prompt in held_out if prompt.record.get("task") == prompts[0].record.get("task")]
+    tasks = {str(prompt.record.get("task")) for prompt in prompts}
+    alike = [prompt for prompt in held_out if str(prompt.record.get("task")) in tasks]
     mix = load_dialogues(cfg.pretrain, *words, cfg.max_len + cfg.max_new_tokens)[0] if cfg.pretrain else None
     return prompts, (alike or held_out)[:cfg.eval_prompts], mix
 
@@ -194,7 +213,11 @@ def load(cfg, roles):
 def probe(roles, cfg, run):
     """Refuse a reward that prefers worse answers: PPO would find them."""
     path, probes, scores = f"{cfg.reward}/probes.jsonl", [], []
-    for _, record in read_jsonl(path):
+    for line, record in read_jsonl(path):
+        check_messages(record, f"{path}:{line}", ends_with="user")
+        if not all(isinstance(record.get(name), str) for name in ("probe", "good", "worse")):
+            raise ValueError(f"{path}:{line}: not a probe (found {sorted(record)}); train_reward.py writes "
+                             "them")
         if pair := scored_texts(roles, record, [record["good"], record["worse"]], cfg, run):
             probes.append(record)
             scores.append(pair)
@@ -202,9 +225,9 @@ def probe(roles, cfg, run):
     print("\n".join(f"ppo: {line}" for line in lines_of(table)))
     failed = [name for name, row in table.items() if not row["passed"]]
     if failed and not cfg.ignore_probes:
-        raise ValueError(f"{path}: the reward fails {', '.join(failed)} (clinicalgpt/probes.py says what this "
-                         "is): PPO would learn to answer so.  Train the reward model on such pairs, add a rule "
-                         "(--rewards), or start in spite of it with --ignore-probes")
+        raise ValueError(f"{path}: the reward fails {', '.join(failed)} (clinicalgpt/probes.py says what "
+                         "they are): PPO would learn to answer so.  Train the reward model on such pairs, add a "
+                         "rule (--rewards), or start in spite of it with --ignore-probes")
 
 
 def update(roles, rollouts, optimizer, step, cfg, run, state, mix=None):
@@ -236,7 +259,7 @@ def update(roles, rollouts, optimizer, step, cfg, run, state, mix=None):
                 break
         else:
             norms.append(optimizer_step(optimizer, rate, cfg.grad_clip))
-    bound = 1e-3 if run.dtype == torch.float32 else 0.1
+    bound = 1e-3 if run.dtype == torch.float32 else 0.5    # bfloat16 rounds by the shapes of its products
     first_ratio_gap = torch.stack(ratio_gaps).max().item()
     if not first_ratio_gap <= bound:                       # nan is not 1 either
         raise ValueError(f"the first PPO ratio is off 1 by {first_ratio_gap:.2g} (bound {bound}): "
@@ -251,7 +274,7 @@ def shuffled(count, cfg, seed):
     tokens."""
     order = torch.randperm(count // cfg.group, generator=torch.Generator().manual_seed(seed))
     return [[row for i in chunk.tolist() for row in range(i * cfg.group, (i + 1) * cfg.group)]
-            for chunk in order.chunk(cfg.minibatches)]
+            for chunk in order.tensor_split(cfg.minibatches) if len(chunk)]
 
 
 def backward(roles, rollouts, part, count, train_policy, cfg, run, beta=0.0):
@@ -297,22 +320,21 @@ def pretrain_backward(roles, mix, turn, count, cfg, run):
     return loss
 
 
-def snapshot(trained, optimizer):
-    """Copies of all that an update changes."""
-    return [p.detach().clone() for p in trained.values()], copy.deepcopy(optimizer.state_dict())
-
-
 @torch.no_grad()
+def copy_into(these, those):
+    for tensor, other in zip(these.values(), those.values()):
+        tensor.copy_(other)
+
+
 def go_back(trained, optimizer, good, state, cfg):
-    """To the last good state, at half the learning rate."""
+    """To the weights that last answered within half of --kl-limit, without momentum, at half the rate."""
     state["scale"] /= 2
     state["retreats"] += 1
     if state["retreats"] > 3:
         raise ValueError(f"the policy left the SFT model by more than --kl-limit {cfg.kl_limit:g} nats four "
                          "times; start anew with a lower --lr or a higher --kl")
-    for parameter, was in zip(trained.values(), good[0]):
-        parameter.copy_(was)
-    optimizer.load_state_dict(copy.deepcopy(good[1]))
+    copy_into(trained, good)
+    optimizer.state.clear()
 
 
 if __name__ == "__main__":

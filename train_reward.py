@@ -4,8 +4,8 @@ adapter of its own (or, with --lora-rank 0, all of its weights), learns that bet
 
     L = mean over prompts of mean over pairs i < j of -log sigmoid(r(x, y_i) - r(x, y_j))
 
-A prompt's K answers are read in one pass that computes the prompt once.  At the end the head is scaled so that
-the SFT model's own answers score 0 +- 1, and probes.py says what the reward would fall for.
+A prompt's K answers are read in one pass that computes the prompt once.  At the end the head is scaled so
+that the SFT model's own answers score 0 +- 1, and probes.py says what the reward would fall for.
 
     python train_reward.py                                 after train_sft.py, on the embedded preferences
     python train_reward.py --init runs/sft --data preferences.jsonl --lora-rank 8 --out runs/reward
@@ -30,6 +30,7 @@ from clinicalgpt.dataset import (
 from clinicalgpt.files import read_json, write_json, write_jsonl
 from clinicalgpt.generate import generate
 from clinicalgpt.lora import adapter, add_lora
+from clinicalgpt.memory import check_memory
 from clinicalgpt.probes import lines_of, make_probes, verdicts
 from clinicalgpt.reward import ScalarHead, calibration, last_token_score, pairs, ranking_loss
 from clinicalgpt.run import (
@@ -70,6 +71,7 @@ def main(cfg):
     run = Run(cfg, "reward")                                                    # 1. folder, seed, device
     if run.finished:
         return read_json(run.out / "done.json")
+    check_memory("reward", cfg.init, cfg, run)
     model, tokenizer, template = open_run(cfg.init, run.device, run.dtype if cfg.lora_rank else torch.float32)
     run.note(trunk=cfg.init)
     data, valid = files_of(cfg, "preferences_train", "preferences_valid")       # 2. prompts with answers
@@ -78,6 +80,7 @@ def main(cfg):
     total = cfg.steps or max(1, round(cfg.epochs * steps_per_epoch(len(train), cfg.batch_size)))
     print(f"reward: {len(train)} prompts with {sum(len(r.examples) for r in train)} ranked answers "
           f"(left out: {dict(left_out) or 'none'}), {total} steps")
+    probes = make_probes([ranking.examples[0].record for ranking in held_out or train], seed=cfg.seed)
     samples = sampled(model, tokenizer, template, held_out or train, cfg, run)  # while it is the SFT model
     model.gradient_checkpointing = cfg.gradient_checkpointing
     name = "reward" if cfg.lora_rank else None                                  # 3. adapter, head, optimizer
@@ -109,7 +112,6 @@ def main(cfg):
         if samples:                                                             # 5. 0 +- 1; what it is worth
             head.normalise(scores_of(model, head, samples, run))
         report = measure(model, head, held_out or train, run)
-        probes = make_probes([ranking.examples[0].record for ranking in held_out or train], seed=cfg.seed)
         probes, scores = probed(model, head, probes, tokenizer, template, cfg, run)
 
     def save(folder):

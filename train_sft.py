@@ -20,6 +20,7 @@ from clinicalgpt.dataset import batch_of_step, load_dialogues, micro_batches, pa
 from clinicalgpt.files import read_json
 from clinicalgpt.generate import generate
 from clinicalgpt.lora import adapter, add_lora
+from clinicalgpt.memory import check_memory
 from clinicalgpt.pretrain import tiny_base, tiny_data
 from clinicalgpt.run import (
     Run,
@@ -52,6 +53,7 @@ def main(cfg):
     if run.finished:
         return read_json(run.out / "done.json")
     trunk = cfg.init or (tiny_base(cfg.lang) if cfg.base == "tiny" else cfg.base)
+    check_memory("sft", trunk, cfg, run)
     model, tokenizer, template, trained, name = build(cfg, trunk, run)          # 2. model, its trained part
     optimizer = make_optimizer([(trained.values(), cfg.lr)], cfg.weight_decay)
     data, valid = files_of(cfg)

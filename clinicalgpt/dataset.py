@@ -241,7 +241,8 @@ def ranked_answers(record, where):
         raise ValueError(f"{where}: an answer without text; drop it")
     ranks = record.get("ranks", list(range(1, len(answers) + 1)))
     if not isinstance(ranks, list) or len(ranks) != len(answers) \
-            or not all(type(rank) in (int, float) for rank in ranks) or ranks != sorted(ranks):
+            or not all(type(rank) in (int, float) and abs(rank) < 1e15 for rank in ranks) \
+            or ranks != sorted(ranks):
         raise ValueError(f"{where}: 'ranks' are not {len(answers)} numbers, rising from the best answer's; "
                          "equal numbers are ties")
     kinds = record.get("meta", {}).get("kinds", [f"rank{rank:g}" for rank in ranks])
@@ -293,10 +294,10 @@ def reply_examples(messages, replies, tokenizer, template, max_len, record):
             for prompt, (ids, _), n in zip(prompts, encoded, said)]
 
 
-def batch_of_step(count, batch_size, seed, step):
+def batch_of_step(count, batch_size, seed, step, whole=False):
     """Indices of the items that optimizer step `step` (from 0) sees:
-    epochs of `count` items, each in its own order by seed."""
-    per_epoch = steps_per_epoch(count, batch_size)
+    epochs of `count` items, each in its own order by seed; whole: without an epoch's last, smaller batch."""
+    per_epoch = count // batch_size if whole else steps_per_epoch(count, batch_size)
     epoch, turn = divmod(step, per_epoch)
     order = np.random.default_rng([seed, epoch]).permutation(count)
     return order[turn * batch_size:(turn + 1) * batch_size].tolist()

@@ -140,9 +140,13 @@ def of_another(record, others):
         meta, answer = other.get("meta", {}), best_of(other)
         if (meta.get("head") != asked["head"] and answer.count(str(meta.get("head"))) == 1
                 and meta.get("relation") == asked.get("relation")
-                and not set(meta.get("tails", ())) & set(asked.get("tails", ()))):
+                and not tails(meta) & tails(asked)):
             return answer.replace(str(meta["head"]), asked["head"])
     return None
+
+
+def tails(meta):
+    return set(map(str, meta["tails"])) if isinstance(meta.get("tails"), list) else set()
 
 
 def shared(counts, words):

@@ -8,8 +8,9 @@ probes.py for what accuracy does not show.)
                                   centring c: Eisenstein 2023, section 5 (a score's zero is free otherwise)
 
 A prompt with K ranked answers gives K (K - 1) / 2 pairs, less those of equal rank, and its loss is their
-mean: a prompt counts once, however many answers it has.  After training, w and b are scaled so that the answers of
-the SFT model score 0 on average, with deviation 1.  The same head at every token is PPO's value function.
+mean: a prompt counts once, however many answers it has.  After training, w and b are scaled so that the
+SFT model's answers score 0 on average, with deviation 1.  The same head at every token is PPO's value
+function.
 
 Letters: N tokens, D model width, B answers, K answers of one prompt, P pairs.
 """
@@ -69,7 +70,7 @@ def pairs(rank_K):
     """(better_P, worse_P): which answers of one prompt are to be compared.  Ranks rise from the best; equal
     ones make no pair."""
     i_P, j_P = torch.triu_indices(len(rank_K), len(rank_K), offset=1)
-    rank_K = torch.as_tensor(rank_K)
+    rank_K = torch.as_tensor(rank_K, dtype=torch.float64)
     differ = rank_K[i_P] < rank_K[j_P]
     return i_P[differ], j_P[differ]
 

@@ -15,10 +15,12 @@ Letters: M answer tokens of all examples end to end, B answers.
 
 import copy
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
 from clinicalgpt.dataset import Example, micro_batches, pack, reply_examples
+from clinicalgpt.files import read_json
 from clinicalgpt.generate import generate
 from clinicalgpt.lora import adapter, add_lora, copy_adapter
 from clinicalgpt.reward import ScalarHead, last_token_score
@@ -49,7 +51,10 @@ class Roles:
 def open_roles(cfg, run, graph=None):
     """Roles of these runs.  The reward model must speak the SFT model's template; its trunk is shared if it
     stands on the same run.  --reward none: rules alone judge, and the value function starts at 0."""
-    rules = rules_of(cfg.rewards or ("model=1", "facts=1")[cfg.reward == "none":2 if graph else 1], graph)
+    usual = ["model=1"] * (cfg.reward != "none") + ["facts=1"] * (graph is not None)
+    rules = rules_of(cfg.rewards or usual, graph)
+    if read_json(Path(cfg.init) / "config.json").get("stage") == "reward":
+        raise ValueError(f"{cfg.init}: a reward model; --init is the run of the SFT model")
     trunk, tokenizer, template = open_run(cfg.init, run.device, run.dtype)
     add_lora(trunk, "policy", cfg.lora_rank, cfg.lora_alpha, 0.0, cfg.lora_targets)
     if cfg.reward == "none":
@@ -58,9 +63,10 @@ def open_roles(cfg, run, graph=None):
         if "model" in rules or not rules:
             raise ValueError("--reward none: there is no model to score answers; --rewards must name rules")
     else:
-        judge, reward, reward_head, _, spoken = load_reward(cfg.reward, run.device, run.dtype, trunk, cfg.init)
-        if spoken != template:
-            raise ValueError(f"{cfg.reward}/template.json: another template than {cfg.init}'s; "
+        judge, reward, reward_head, reads, spoken = load_reward(cfg.reward, run.device, run.dtype, trunk,
+                                                                cfg.init)
+        if (spoken, reads.core.vocab, reads.added) != (template, tokenizer.core.vocab, tokenizer.added):
+            raise ValueError(f"{cfg.reward}: another template or other tokens than {cfg.init}'s; "
                              "a reward model must read what the policy writes")
     if reward:
         copy_adapter(judge, "reward", "value")
@@ -103,7 +109,11 @@ def score(roles, examples, cfg, run):
     with adapter(roles.judge, roles.reward), run.autocast():
         for part in micro_batches(examples, cfg.micro_batch_tokens, lambda example: len(example.ids)):
             scores.append(last_token_score(roles.judge, roles.reward_head, pack(part, run.device)))
-    return torch.cat(scores)
+    score_B = torch.cat(scores)
+    if not score_B.isfinite().all():
+        raise ValueError(f"{cfg.reward}: a score is {score_B[~score_B.isfinite()][0]}; "
+                         "its weights are damaged")
+    return score_B
 
 
 def reward_parts(roles, examples, cfg, run):

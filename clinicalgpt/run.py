@@ -86,8 +86,9 @@ class Run:
         self.device = device_of(cfg.device)
         self.dtype = dtype_of(cfg.dtype, self.device)
         for name, least in (("batch_size", 1), ("micro_batch_tokens", 1), ("max_len", 2),
-                            ("eval_every", 1), ("log_every", 1), ("steps", 0)):
-            if getattr(cfg, name) < least:
+                            ("eval_every", 1), ("log_every", 1), ("save_every", 0), ("steps", 0),
+                            ("lr", 0), ("warmup_steps", 0), ("weight_decay", 0), ("grad_clip", 0)):
+            if not getattr(cfg, name) >= least:                 # nan is not enough either
                 raise ValueError(f"--{name.replace('_', '-')} {getattr(cfg, name)}: must be at least {least}")
         if not cfg.steps and cfg.epochs <= 0:
             raise ValueError(f"--epochs {cfg.epochs}: must be above 0 where --steps does not say how long")
@@ -101,7 +102,8 @@ class Run:
         path = self.out / "config.json"
         if self.out.exists() and not self.out.is_dir():
             raise ValueError(f"{self.out}: a file; --out must name a new or empty folder")
-        named = [getattr(self.cfg, name, "") for name in ("base", "init", "reward", "data", "valid", "text")]
+        named = [getattr(self.cfg, name, "") for name in ("base", "init", "reward", "data", "valid", "text",
+                                                          "graph", "pretrain", "dialogues", "names")]
         flat = [p for value in named for p in ((value,) if isinstance(value, str) else value)]
         reads = [Path(p).resolve() for p in flat if p]
         if any(self.out.resolve() in (path, *path.parents) for path in reads):
@@ -185,7 +187,8 @@ class Run:
         """Write the results (save(folder) puts them into a folder that is renamed piece by piece) and mark
         the run as done."""
         aside = self.out / f".result.{os.getpid()}.tmp"
-        shutil.rmtree(aside, ignore_errors=True)
+        for left in self.out.glob(".result.*.tmp"):              # by one that was killed
+            shutil.rmtree(left)
         aside.mkdir()
         save(aside)
         sync(aside)
@@ -370,6 +373,8 @@ def load_reward(folder, device="cpu", dtype=torch.float32, trunk=None, trunk_fol
     if config.get("stage") != "reward":
         raise ValueError(f"{folder}: a {config.get('stage')} run, not a reward model's; "
                          "train_reward.py writes one")
+    if "trunk" not in config:
+        raise ValueError(f"{folder}: this run has not begun to train; start it anew")
     name = "reward" if (Path(folder) / "adapter").is_dir() else None
     if trunk is not None and name and Path(config["trunk"]).resolve() == Path(trunk_folder).resolve():
         model = trunk

@@ -69,7 +69,8 @@ def main(seed="0"):
     parts += panel(WIDTH, "valid_facts", "Facts in held-out answers, F1", curves)
     Path("docs/algorithms.svg").write_text(
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {2 * WIDTH} {HEIGHT}" font-size="12" '
-        'font-family="sans-serif"><rect width="100%" height="100%" fill="#fff"/>' + "".join(parts) + "</svg>\n")
+        'font-family="sans-serif"><rect width="100%" height="100%" fill="#fff"/>'
+        + "".join(parts) + "</svg>\n")
 
 
 if __name__ == "__main__":
