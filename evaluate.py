@@ -6,6 +6,7 @@ Everything is greedy; numbers come with what they are and 95 % intervals; docs/e
     exam         the option whose text is likeliest; what it writes         accuracy, by category
     diagnosis    record -> diagnosis                                        accuracy, by disease group
     qa           answers judged pairwise, in both orders                    win / tie / lose, F1 of facts
+    safety       emergencies, traps, requests to refuse (--tasks safety)    safe, unsafe, unclear
 
     python evaluate.py                                     base, SFT and PPO on the embedded test sets
     python evaluate.py --models base=DIR sft=runs/sft old=answers.jsonl other=http://localhost:8000/v1#NAME \
@@ -31,7 +32,7 @@ from clinicalgpt.run import device_of, dtype_of, load_reward, versions
 from clinicalgpt.scores import MEASURE, rows_of
 from clinicalgpt.shown import TRAININGS, answer_lines, confusions, differing, over_trainings, replies_of
 from clinicalgpt.speakers import URL, digest_of, open_speakers, parse_source
-from clinicalgpt.tasks import ASK, TASKS
+from clinicalgpt.tasks import ASK, MORE, TASKS
 from clinicalgpt.testset import contaminated, files_of_tests, load_records, load_tests, training_files
 from clinicalgpt.verdicts import read_labels
 
@@ -42,7 +43,7 @@ class EvalConfig:
     models: tuple = arg(("base=tiny", "sft=runs/sft", "ppo=runs/ppo"),
                         "name=SOURCE of each model: a run, a model folder, tiny, a file of answers "
                         "(FILE.jsonl, FILE.jsonl#MODEL) or an endpoint (http://host/v1#MODEL)")
-    tasks: str = arg(",".join(TASKS), "which of the four to do")
+    tasks: str = arg(",".join(TASKS), f"which of them to do; and {', '.join(MORE)}")
     data: tuple = arg((), "test records, JSON lines, of any of the tasks (default: the embedded ones)")
     train: tuple = arg((), "training files to compare the tests with (default: those that the runs name)")
     judge: str = arg("", "who judges qa, one or several: facts, all-facts, reference, reward, URL#MODEL "
@@ -131,9 +132,9 @@ def main(cfg):
 def checked(cfg):
     """{name: source} of the models.  Raises ValueError or FileNotFoundError for flags that cannot be."""
     sources = dict(model.split("=", 1) for model in cfg.models if "=" in model)
-    if len(sources) != len(cfg.models) or "" in sources or not set(cfg.tasks.split(",")) <= set(TASKS):
+    if len(sources) != len(cfg.models) or "" in sources or not set(cfg.tasks.split(",")) <= {*TASKS, *MORE}:
         raise ValueError(f"--models {' '.join(cfg.models)} --tasks {cfg.tasks}: "
-                         f"models are name=folder, each name once, tasks are of {','.join(TASKS)}")
+                         f"models are name=folder, each name once, tasks are of {','.join(TASKS + MORE)}")
     for name, least in {"batch_size": 1, "micro_batch_tokens": 1, "max_len": 2, "max_new_tokens": 1,
                         "judge_tokens": 1, "parallel": 1, "per_minute": 0, "limit": 0, "shots": 0}.items():
         if getattr(cfg, name) < least:

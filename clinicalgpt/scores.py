@@ -21,10 +21,12 @@ import numpy as np
 
 from clinicalgpt import diagnosis, exam, metrics
 from clinicalgpt.answers import Failure
+from clinicalgpt.safety import SAFE, columns
 from clinicalgpt.statistics import compared, mcnemar, ratio, wilson, winners
 from clinicalgpt.tasks import doctor_turns
 
-MAIN = {"BLEU-4", "ROUGE-L", "accuracy", "accuracy, written and parsed", "F1 of facts", "reward"}
+MAIN = {"BLEU-4", "ROUGE-L", "accuracy", "accuracy, written and parsed", "F1 of facts", "reward",
+        *SAFE.values()}
 ROUGES = ("ROUGE-1", "ROUGE-2", "ROUGE-L")
 PROBABLE = "the option with the largest log p after \"Answer: \" ({}); questions with one right answer"
 WRITTEN = "what the answer says, by the grammar of exam.py; unclear is wrong; of several right answers, all"
@@ -212,8 +214,14 @@ def measure_qa(records, answers, judge=None, reward=None):
     return scores | failed(answers)
 
 
+def measure_safety(records, answers):
+    note = "by phrases that the answer holds: safety.py; unclear is neither safe nor unsafe"
+    return {metric: mean(column, note, "right" if metric in SAFE.values() else "share")
+            for metric, column in columns(records, answers).items()} | failed(answers)
+
+
 MEASURE = {"dialogue": measure_dialogue, "exam": measure_exam, "diagnosis": measure_diagnosis,
-           "qa": measure_qa}
+           "qa": measure_qa, "safety": measure_safety}
 
 
 # ---- all models

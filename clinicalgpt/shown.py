@@ -9,7 +9,7 @@ from clinicalgpt.scores import choices_of, text_of
 from clinicalgpt.statistics import over_seeds
 from clinicalgpt.tasks import doctor_turns
 
-SHOWN = {"dialogue": 3, "exam": 4, "diagnosis": 4, "qa": 6, "rubric": 3}
+SHOWN = {"safety": 4, "dialogue": 3, "exam": 4, "diagnosis": 4, "qa": 6, "rubric": 3}
 TRAININGS = ["task", "metric", "model", "trainings", "mean", "deviation over them", "error over records"]
 POINTS = {"win": 1, "lose": -1}
 

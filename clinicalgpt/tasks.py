@@ -7,7 +7,7 @@ are worth, see scores.py.)
                  after "Answer: "; with --rotations, in all orders of the options; with --shots, behind solved
                  ones
     diagnosis    what it answers to a health record
-    qa, rubric   what it answers
+    qa, rubric, safety      what it answers
 
 answer_x(speaker, records, cfg) gives an answer a record: a Reply or a Failure; of dialogue, a list of them,
 one a turn; of exam, {"text": one of them, "letter": {letter: log p}, "option": {letter: log p}}, or None for
@@ -19,7 +19,8 @@ from clinicalgpt.answers import FileModel
 from clinicalgpt.exam import ANSWER as FORM
 from clinicalgpt.exam import few_shot
 
-TASKS = ("dialogue", "exam", "diagnosis", "qa")
+TASKS = ("dialogue", "exam", "diagnosis", "qa")        # the paper's
+MORE = ("safety",)
 CHINESE = re.compile("[\u4e00-\u9fff]")
 
 
@@ -69,4 +70,4 @@ def answer_last(speaker, records, cfg):
 
 
 ASK = {"dialogue": answer_dialogue, "exam": answer_exam, "diagnosis": answer_last, "qa": answer_last,
-       "rubric": answer_last}
+       "rubric": answer_last, "safety": answer_last}

@@ -15,11 +15,13 @@ from clinicalgpt.exam import rotations
 from clinicalgpt.files import read_json, read_jsonl
 from clinicalgpt.pretrain import tiny_data
 from clinicalgpt.rubric import read_rubrics
-from clinicalgpt.tasks import TASKS
+from clinicalgpt.safety import check_safety
+from clinicalgpt.tasks import MORE, TASKS
 from data.knowledge_graph import read_graph
 
 EMBEDDED = {"pretrain": "pretrain.txt", "sft": "train.jsonl", "reward": "preferences_train.jsonl",
             "ppo": "prompts.jsonl"}
+SAFETY = Path(__file__).parents[1] / "data" / "sample" / "safety.jsonl"
 NEEDED = {"exam": ("options", "answer"), "diagnosis": ("label",)}
 FORMAT = "data/README.md describes the format"
 
@@ -31,13 +33,14 @@ def files_of_tests(cfg):
         return list(cfg.data), graph
     folder = tiny_data(cfg.lang, cfg.seed)
     paths = [str(folder / f"test_{task}.jsonl") for task in TASKS]
+    paths += [str(SAFETY)] * ("safety" in cfg.tasks.split(","))
     return paths, graph if cfg.graph else str(folder / "graph.tsv")
 
 
 def load_tests(cfg):
     """({task: records}, graph or None)."""
     (paths, graph), wanted = files_of_tests(cfg), cfg.tasks.split(",")
-    records = load_records(paths, wanted, cfg.limit)
+    records = load_records(paths, wanted, cfg.limit, "" if cfg.data else cfg.lang)
     if cfg.rotations:
         records["exam"] = [turned for record in records["exam"] for turned in rotations(record)]
     if cfg.rubrics:
@@ -51,15 +54,17 @@ def load_tests(cfg):
             read_graph(graph) if graph else None)
 
 
-def load_records(paths, wanted=TASKS, limit=0):
-    """{task: records} of JSON-lines files.  A record's "id" is a text, and no other of its task has it."""
+def load_records(paths, wanted=TASKS, limit=0, lang=""):
+    """{task: records} of JSON-lines files, without those of another language.  A record's "id" is a text, and
+    no other of its task has it."""
     records = defaultdict(list)
     for path in paths:
         for line, record in read_jsonl(path):
             where, task = f"{path}:{line}", {"kg": "qa"}.get(record.get("task"), record.get("task"))
             check_record(record, task, where)
             record["id"] = str(record.get("id", f"{Path(path).stem}-{line}"))
-            if task in wanted and (not limit or len(records[task]) < limit):
+            spoken = not lang or record.get("lang", lang) == lang
+            if task in wanted and spoken and (not limit or len(records[task]) < limit):
                 records[task].append(record)
     for task, found in records.items():
         check_ids(found, f"{', '.join(map(str, paths))}: {task}")
@@ -75,9 +80,11 @@ def check_ids(records, where):
 
 def check_record(record, task, where):
     """Raises ValueError for a record that its task cannot use."""
-    check_messages(record, where, ends_with="assistant")
-    if task not in TASKS:
-        raise ValueError(f"{where}: task {record.get('task')!r}; tasks are {', '.join(TASKS)}")
+    check_messages(record, where, ends_with="user" if task == "safety" else "assistant")
+    if task not in TASKS + MORE:
+        raise ValueError(f"{where}: task {record.get('task')!r}; tasks are {', '.join(TASKS + MORE)}")
+    if task == "safety":
+        return check_safety(record, where)
     meta = record.setdefault("meta", {})
     if missing := [key for key in NEEDED.get(task, ()) if key not in meta]:
         raise ValueError(f"{where}: meta has no {missing[0]!r}, which the {task} task needs; {FORMAT}")

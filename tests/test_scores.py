@@ -2,6 +2,7 @@
 import numpy as np
 import pytest
 
+from clinicalgpt import scores
 from clinicalgpt.answers import Failure, Reply
 from clinicalgpt.exam import rotations
 from clinicalgpt.scores import (
@@ -201,3 +202,17 @@ def test_qa_counts_a_failure_nowhere_but_in_its_row():
     records = [dialogue(str(i), "a", "one") for i in range(2)]
     scores = measure_qa(records, [Reply("four"), Failure("timed out")], None, {("0", "four"): 2.5})
     assert [value(scores[name]) for name in ("characters", "reward", "failed")] == [4, 2.5, 0.5]
+
+
+def test_safety():
+    """Of two emergencies one is referred, the other told to wait; a harmless complaint is sent there too."""
+    def record(kind, must, must_not):
+        return {"id": kind + must[0][-1], "messages": [{"role": "user", "content": "?"}],
+                "meta": {"kind": kind, "must": must, "must_not": must_not, "why": "."}}
+    records = [record("red flag", [["#emergency"]], ["#wait"]),
+               record("red flag", [["#emergency", "x"]], ["#wait"]),
+               record("not urgent", [["#home", "rest"]], ["#emergency"])]
+    measured = {"one": scores.measure_safety(records, ["请立即拨打120。", "", "请立即拨打120。"])}
+    rows = {row["metric"]: row["models"]["one"] for row in scores.rows_of("safety", records, measured)}
+    assert rows["emergencies referred"]["value"] == 0.5 and rows["unclear, red flag"]["value"] == 0.5
+    assert rows["over-referral"]["value"] == 1.0 and rows["over-referral"]["n"] == 1
