@@ -226,8 +226,8 @@ def probe(roles, cfg, run):
     failed = [name for name, row in table.items() if not row["passed"]]
     if failed and not cfg.ignore_probes:
         raise ValueError(f"{path}: the reward fails {', '.join(failed)} (clinicalgpt/probes.py says what "
-                         "they are): PPO would learn to answer so.  Train the reward model on such pairs, add "
-                         "a rule (--rewards), or start in spite of it with --ignore-probes")
+                         "they are): PPO would learn to answer so.  Train the reward model on such pairs, "
+                         "add a rule (--rewards), or start in spite of it with --ignore-probes")
 
 
 def update(roles, rollouts, optimizer, step, cfg, run, state, mix=None):

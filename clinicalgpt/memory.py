@@ -18,7 +18,6 @@ Letters: N tokens of a pass, E places in its sequences (more where answers share
 D width, H heads, G key heads, K head size, V vocabulary.
 """
 
-import argparse
 import ctypes
 import functools
 import importlib
@@ -29,7 +28,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from clinicalgpt.cli import parse
+from clinicalgpt.cli import Parser, parse
 from clinicalgpt.config import ModelConfig, read_config
 from clinicalgpt.files import model_folder, read_json
 from clinicalgpt.lora import add_lora, lora_layers
@@ -359,8 +358,7 @@ def check_memory(stage, trunk, cfg, run):
 
 def main(argv=None):
     """Print what a stage will need, phase by phase.  Its script's flags, and:"""
-    parser = argparse.ArgumentParser(prog="python -m clinicalgpt.memory", description=main.__doc__,
-                                     allow_abbrev=False)
+    parser = Parser(prog="python -m clinicalgpt.memory", description=main.__doc__, allow_abbrev=False)
     parser.add_argument("stage", choices=("sft", "reward", "ppo"))
     parser.add_argument("--limit", type=float, default=float("inf"), help="GiB that there are")
     own, flags = parser.parse_known_args(argv)
@@ -369,6 +367,11 @@ def main(argv=None):
         flags += ["--init", ""]                                 # before the stages that precede it have run
     Config = next(value for name, value in vars(script).items() if name.lower() == f"{stage}config")
     cfg = parse(Config, flags)
+    for name in ("batch_size", "micro_batch_tokens", "max_len", "minibatches", "max_new_tokens"):
+        if getattr(cfg, name, 1) < 1:
+            raise ValueError(f"--{name.replace('_', '-')} {getattr(cfg, name)}: must be at least 1")
+    if stage == "ppo" and cfg.lora_rank < 1:
+        raise ValueError(f"--lora-rank {cfg.lora_rank}: PPO trains an adapter; give a rank of 1 or more")
     trunk = cfg.init or cfg.base
     if trunk == "tiny":
         raise ValueError("memory: the embedded base is made when first used; give --base DIR or --init RUN")

@@ -367,6 +367,11 @@ def test_command_line(base, capsys):
         memory.main([*given, "--limit", "24"])
     with pytest.raises(ValueError, match="--help lists the flags"):
         memory.main([*given, "--no-such-flag"])
+    for wrong in ("--minibatches 0", "--batch-size -1", "--lora-rank 0"):
+        with pytest.raises(ValueError, match=wrong):
+            memory.main([*given, *wrong.split()])
+    with pytest.raises(ValueError, match="invalid choice: 'dpo'"):
+        memory.main(["dpo"])
     with pytest.raises(ValueError, match="give --base DIR"):
         memory.main(["sft"])
 
