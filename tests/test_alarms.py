@@ -133,7 +133,7 @@ def result(cfg):
 
 def test_a_planted_bad_reward_sets_off_the_alarm(configs, tmp_path):
     """Paid by the word: PPO will not start on it and, made to, says that the facts are being lost."""
-    bad = replace(configs, rewards=("length=10",), out=str(tmp_path))
+    bad = replace(configs, rewards=("length=10",), steps=40, out=str(tmp_path))
     with pytest.raises(ValueError, match="the reward fails evasive, negated, other, padded, repeated") as it:
         train_ppo.main(bad)
     assert "\n" not in str(it.value)
