@@ -99,7 +99,8 @@ def write(folder, cfg):
 def our_head(folder, cfg):
     from clinicalgpt.reward import ScalarHead
     head = ScalarHead(cfg.width)
-    head.load_state_dict({"linear.weight": torch.load(folder / "head.pt"), "linear.bias": torch.zeros(1)})
+    weight = torch.load(folder / "head.pt", weights_only=True)
+    head.load_state_dict({"linear.weight": weight, "linear.bias": torch.zeros(1)})
     return head
 
 
@@ -196,7 +197,7 @@ def scorer(folder, adapted):
     from peft import get_peft_model
     from transformers import AutoModelForSequenceClassification
     model = AutoModelForSequenceClassification.from_pretrained(folder / "base", num_labels=1)
-    model.score.load_state_dict({"weight": torch.load(folder / "head.pt")})
+    model.score.load_state_dict({"weight": torch.load(folder / "head.pt", weights_only=True)})
     if adapted:
         model = get_peft_model(model, lora(folder / "reward"))
         fill(model, folder / "reward")
