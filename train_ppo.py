@@ -15,6 +15,7 @@ answers in clinicalgpt/rollouts.py; here are the settings, the loop and the upda
 import math
 from contextlib import nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -35,7 +36,7 @@ from clinicalgpt.memory import check_memory
 from clinicalgpt.pretrain import tiny_data
 from clinicalgpt.probes import lines_of, verdicts
 from clinicalgpt.roles import open_roles, policy_logp, scored_texts, token_values
-from clinicalgpt.rollouts import look, roll_out, rows_of, size
+from clinicalgpt.rollouts import look, roll_out, rows_of
 from clinicalgpt.rules import RULES, facts_rule
 from clinicalgpt.run import Run, TuneConfig, learning_rate, make_optimizer, optimizer_step, save_run, seed_of
 from data.knowledge_graph import read_graph
@@ -166,6 +167,8 @@ def check(cfg):
             raise ValueError(f"--{name.replace('_', '-')} {getattr(cfg, name)}: choose {', '.join(words)}")
     if cfg.algorithm in ("rloo", "grpo") and cfg.group < 2:
         raise ValueError(f"--algorithm {cfg.algorithm} compares answers to one prompt: --group 2 or more")
+    if cfg.algorithm == "grpo" and cfg.kl_estimator != "k1":
+        raise ValueError(f"--kl-estimator {cfg.kl_estimator}: grpo's KL is a loss, by k3; leave it out")
     if cfg.unfinished == "drop" and cfg.group > 1:
         raise ValueError(f"--unfinished drop would tear --group {cfg.group} apart; penalty does not")
     if cfg.unfinished == "bootstrap" and cfg.algorithm != "ppo":
@@ -213,6 +216,8 @@ def load(cfg, roles):
 def probe(roles, cfg, run):
     """Refuse a reward that prefers worse answers: PPO would find them."""
     path, probes, scores = f"{cfg.reward}/probes.jsonl", [], []
+    if cfg.ignore_probes and not Path(path).is_file():
+        return print(f"ppo: {path}: no such file; the reward was not probed")
     for line, record in read_jsonl(path):
         check_messages(record, f"{path}:{line}", ends_with="user")
         if not all(isinstance(record.get(name), str) for name in ("probe", "good", "worse")):
@@ -240,7 +245,7 @@ def update(roles, rollouts, optimizer, step, cfg, run, state, mix=None):
              for rows in shuffled(len(rollouts.examples), cfg, seed_of(cfg.seed, step, 3, epoch))]
     for turn, rows in enumerate(turns):
         count, these = rollouts.mask_BT[rows].sum().clamp(min=1), {}
-        for part in micro_batches(rows, cfg.micro_batch_tokens, lambda i: size(rollouts.examples[i])):
+        for part in micro_batches(rows, cfg.micro_batch_tokens, lambda i: len(rollouts.examples[i])):
             losses, ratio_gap = backward(roles, rollouts, part, count, train_policy, cfg, run,
                                          state["beta"])
             these = {k: these.get(k, 0.0) + v.item() for k, v in losses.items()}
@@ -312,7 +317,7 @@ def pretrain_backward(roles, mix, turn, count, cfg, run):
     (Ouyang 2022, eq. 2)."""
     batch = [mix[i] for i in batch_of_step(len(mix), count, cfg.seed, turn)]
     tokens, loss = max(1, sum(sum(example.answer[1:]) for example in batch)), 0.0
-    for part in micro_batches(batch, cfg.micro_batch_tokens, size):
+    for part in micro_batches(batch, cfg.micro_batch_tokens):
         with adapter(roles.trunk, "policy"), run.autocast():
             share = roles.trunk.loss(pack(part, run.device), tokens)
         (cfg.pretrain_coefficient * share).backward()

@@ -30,7 +30,7 @@ from clinicalgpt.dataset import (
 from clinicalgpt.files import read_json, write_json, write_jsonl
 from clinicalgpt.generate import generate
 from clinicalgpt.lora import adapter, add_lora
-from clinicalgpt.memory import check_memory
+from clinicalgpt.memory import SAMPLED, check_memory
 from clinicalgpt.probes import lines_of, make_probes, verdicts
 from clinicalgpt.reward import ScalarHead, calibration, last_token_score, pairs, ranking_loss
 from clinicalgpt.run import (
@@ -135,8 +135,8 @@ def sampled(model, tokenizer, template, rankings, cfg, run):
         example = rankings[i % len(rankings)].examples[0]
         prompts.append(example.ids[:len(example.ids) - example.answer[::-1].index(False)])
     with run.autocast():
-        answers = [answer for start in range(0, len(prompts), 64) for answer in
-                   generate(model, prompts[start:start + 64], cfg.max_new_tokens, cfg.temperature,
+        answers = [answer for start in range(0, len(prompts), SAMPLED) for answer in
+                   generate(model, prompts[start:start + SAMPLED], cfg.max_new_tokens, cfg.temperature,
                             eos_id=end_id, seed=seed_of(cfg.seed, 4, start))]
     return [Example(prompt + answer, [False] * len(prompt) + [True] * len(answer), {})
             for prompt, answer in zip(prompts, answers)]
@@ -157,7 +157,7 @@ def score_rankings(model, head, rankings, device):
 def scores_of(model, head, examples, run):
     model.eval()
     scores = []
-    for part in micro_batches(examples, run.cfg.micro_batch_tokens, lambda example: len(example.ids)):
+    for part in micro_batches(examples, run.cfg.micro_batch_tokens):
         with run.autocast():
             scores.append(last_token_score(model, head, pack(part, run.device)))
     return torch.cat(scores)

@@ -110,7 +110,7 @@ def nll_backward(model, batch, run):
     Returns (loss, answer tokens)."""
     tokens = max(1, sum(sum(example.answer[1:]) for example in batch))
     loss = 0.0
-    for part in micro_batches(batch, run.cfg.micro_batch_tokens, lambda example: len(example.ids)):
+    for part in micro_batches(batch, run.cfg.micro_batch_tokens):
         with run.autocast():
             share = model.loss(pack(part, run.device), tokens)
         share.backward()
@@ -123,7 +123,7 @@ def nll(model, examples, run):
     """Mean negative log-likelihood of the examples' answer tokens."""
     model.eval()
     total, tokens = 0.0, 0
-    for part in micro_batches(examples, run.cfg.micro_batch_tokens, lambda example: len(example.ids)):
+    for part in micro_batches(examples, run.cfg.micro_batch_tokens):
         scored = pack(part, run.device)
         with run.autocast():
             total, tokens = total + model.loss(scored, 1).item(), tokens + len(scored.scored_M)

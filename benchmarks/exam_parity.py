@@ -117,7 +117,7 @@ def ours(model, tokenizer, items, encode):
             ids, said = encode(tokenizer, item["context"], choice)
             examples.append(Example(ids, [i >= len(ids) - said for i in range(len(ids))], item))
     totals = []
-    for part in micro_batches(examples, 4096, lambda example: len(example.ids)):
+    for part in micro_batches(examples, 4096):
         logp_M, _ = model.score(pack(part))
         totals += [share.double().sum().item()
                    for share in logp_M.split([sum(example.answer) for example in part])]

@@ -10,6 +10,7 @@ into one line on stderr and exit status 2.
 
 import argparse
 import dataclasses
+import math
 import sys
 from pathlib import Path
 
@@ -18,6 +19,13 @@ from clinicalgpt.files import read_json
 
 def arg(default, help, tiny=None):
     return dataclasses.field(default=default, metadata={"help": help, "tiny": tiny})
+
+
+def number(word):
+    value = float(word)
+    if not math.isfinite(value):
+        raise ValueError(f"{word} is no number")
+    return value
 
 
 class Parser(argparse.ArgumentParser):
@@ -37,7 +45,8 @@ def parse(Config, argv=None):
         elif isinstance(field.default, tuple):
             parser.add_argument(flag, nargs="+", default=field.default, help=help)
         else:
-            parser.add_argument(flag, type=type(field.default), default=field.default, help=help)
+            kind = number if isinstance(field.default, float) else type(field.default)
+            parser.add_argument(flag, type=kind, default=field.default, help=help)
     for action in parser._actions:
         action.help = action.help.replace("%", "%%")
     given = vars(parser.parse_args(argv))
@@ -67,5 +76,6 @@ def run_main(main, Config):
         print(f"{sys.argv[0]}: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print(f"{sys.argv[0]}: interrupted; --resume continues from the last checkpoint", file=sys.stderr)
+        print(f"{sys.argv[0]}: interrupted; what is on disk is whole, --help says how to go on",
+              file=sys.stderr)
         sys.exit(130)

@@ -46,6 +46,9 @@ class Example:
     answer: list
     record: dict
 
+    def __len__(self):
+        return len(self.ids)
+
 
 @dataclass(frozen=True)
 class Pack:
@@ -307,7 +310,7 @@ def steps_per_epoch(count, batch_size):
     return -(-count // batch_size)
 
 
-def micro_batches(items, budget, tokens):
+def micro_batches(items, budget, tokens=len):
     """Cut items into consecutive runs of at most `budget` tokens each (one item at least);
     tokens(item) counts."""
     run, used = [], 0

@@ -54,10 +54,11 @@ def read_jsonl(path):
 
 
 def write_text(path, text):
-    """Write a file whole or not at all: aside, synced, renamed."""
+    """Write a file whole or not at all: aside, synced, renamed.  Half a surrogate pair, which UTF-8 cannot
+    hold, is written as JSON escapes it."""
     path = Path(path)
     aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with open(aside, "w", encoding="utf-8") as file:
+    with open(aside, "w", encoding="utf-8", errors="backslashreplace") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

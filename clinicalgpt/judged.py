@@ -81,7 +81,7 @@ def reward_scores(reward, records, answers, cfg):
             examples.append(found[i] if found else Example(ids, [False] * len(ids), {}))
     scores = []
     with adapter(model, name):
-        for part in micro_batches(examples, cfg.micro_batch_tokens, lambda example: len(example.ids)):
+        for part in micro_batches(examples, cfg.micro_batch_tokens):
             scores += last_token_score(model, head, pack(part, model.device)).tolist()
     return dict(zip(keys, scores))
 

@@ -56,7 +56,8 @@ class LoRALinear(nn.Module):
             return y_ND
         A, B = self.lora_A[self.active], self.lora_B[self.active]
         low_NR = F.linear(F.dropout(x_ND.to(A.dtype), self.dropout[self.active], self.training), A)
-        return y_ND + (F.linear(low_NR, B) * self.scale[self.active]).to(y_ND.dtype)
+        low_NR = (low_NR * self.scale[self.active]).to(y_ND.dtype)
+        return y_ND.addmm_(low_NR, B.to(y_ND.dtype).T)                 # nothing else holds y
 
     def delta(self, name):
         """The adapter as one matrix, (out, in)."""

@@ -181,7 +181,7 @@ def rollout(part, rows, prompt, new):
     sampling = rows * config.vocabulary * 20 + (0 if part.cuda else ROWS * config.width * 4)
     return [("KV cache", cache, f"{rows} rows x {prompt + new} x {config.layers} layers x 2 x "
                                 f"{config.key_heads} x {config.head_size} x {part.item} B"),
-            ("half of it once more", cache // 2, "the rows that go on are copied when half have ended"),
+            ("half of a layer's", cache // (2 * config.layers), "rows move up when half have ended"),
             ("prompts' hidden states", rows * prompt * config.width * part.stream, f"{rows * prompt} tokens"),
             ("reading or sampling", max(without_gradient(part, rows * prompt), sampling),
              f"a block of {rows * prompt} tokens, or {rows} x {config.vocabulary} x 20 B")]
@@ -219,8 +219,7 @@ def plan(stage, config, cfg, device_type, reward=SHARED):
         rows, new = min(SAMPLED, getattr(cfg, "samples", 0)), getattr(cfg, "max_new_tokens", 0)
     if stage == "ppo":
         new, sequences = cfg.max_new_tokens, -(-cfg.batch_size // cfg.minibatches)
-        looked_at = getattr(cfg, "eval_prompts", 0) if cfg.valid or not cfg.data else 0
-        length, rows = cfg.max_len + new, max(cfg.batch_size, looked_at)
+        length, rows = cfg.max_len + new, cfg.batch_size
     N = min(sequences * length, max(cfg.micro_batch_tokens, length))
     E, M = int(N * places), {"sft": N, "reward": 0, "ppo": -(-N * new // length)}[stage]
     if rows:
@@ -271,7 +270,7 @@ def remedies(stage, cfg, reward):
     yield halves("micro_batch_tokens", 128)
     yield "gradient_checkpointing", [True]
     yield "dtype", ["bfloat16"]
-    yield halves("eval_prompts" if stage == "ppo" else "samples", 8)
+    yield halves("samples", 8)
     yield "lora_rank", [8] if not cfg.lora_rank else []
     yield "reward", [SHARED] if reward[0] else []
     if stage == "ppo":

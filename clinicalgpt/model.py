@@ -161,8 +161,10 @@ class KVCache:
         self.longest += max(lengths)
 
     def keep(self, rows):
-        """Go on with these rows only."""
-        self.kv, self.length_B = self.kv[:, :, rows], self.length_B[rows]
+        """Go on with these rows only, which move up within the same memory."""
+        for layer_kv in self.kv:
+            layer_kv[:, :len(rows)] = layer_kv[:, rows]
+        self.kv, self.length_B = self.kv[:, :, :len(rows)], self.length_B[rows]
         self.longest = max(self.length_B.tolist(), default=0)
 
 

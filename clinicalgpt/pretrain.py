@@ -82,7 +82,7 @@ def main(cfg):
     for step in run.steps(total, dict(model.named_parameters()), optimizer):  # 4. one optimizer step a turn
         batch = [examples[i] for i in batch_of_step(len(examples), cfg.batch_size, cfg.seed, step)]
         count, loss = sum(len(example.ids) - 1 for example in batch), 0.0
-        for run_of in micro_batches(batch, cfg.micro_batch_tokens, lambda example: len(example.ids)):
+        for run_of in micro_batches(batch, cfg.micro_batch_tokens):
             with run.autocast():
                 nll = model.loss(pack(run_of, run.device), count)
             nll.backward()

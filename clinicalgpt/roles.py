@@ -79,10 +79,14 @@ def open_roles(cfg, run, graph=None):
 
 
 def answer(roles, name, prompts, end_id, cfg, run, seed):
-    """Examples of sampled answers to prompts, by the policy (name "policy") or the reference (None)."""
+    """Examples of sampled answers to prompts, --batch-size at a time, by the policy (name "policy") or the
+    reference (None)."""
+    answers = []
     with torch.no_grad(), adapter(roles.trunk, name), run.autocast():
-        answers = generate(roles.trunk, [p.ids for p in prompts], cfg.max_new_tokens, cfg.temperature,
-                           eos_id=end_id, seed=seed)
+        for start in range(0, len(prompts), cfg.batch_size):
+            ids = [prompt.ids for prompt in prompts[start:start + cfg.batch_size]]
+            answers += generate(roles.trunk, ids, cfg.max_new_tokens, cfg.temperature, eos_id=end_id,
+                                seed=seed + start)
     return [Example(p.ids + new, [False] * len(p.ids) + [True] * len(new), p.record)
             for p, new in zip(prompts, answers)]
 
@@ -107,7 +111,7 @@ def score(roles, examples, cfg, run):
     """The reward model's scores_B, each read at the answer's last token."""
     scores = []
     with adapter(roles.judge, roles.reward), run.autocast():
-        for part in micro_batches(examples, cfg.micro_batch_tokens, lambda example: len(example.ids)):
+        for part in micro_batches(examples, cfg.micro_batch_tokens):
             scores.append(last_token_score(roles.judge, roles.reward_head, pack(part, run.device)))
     score_B = torch.cat(scores)
     if not score_B.isfinite().all():

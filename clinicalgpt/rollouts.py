@@ -36,14 +36,14 @@ class Rollouts:
 def roll_out(roles, prompts, beta, end_id, cfg, run, seed):
     """(Rollouts, metrics) of one answer to each prompt.  (None, metrics) if --unfinished drop leaves none."""
     examples = answer(roles, "policy", prompts, end_id, cfg, run, seed)
-    ended_B = torch.tensor([example.ids[-1] == end_id for example in examples], device=run.device)
+    ended_B = ended(examples, end_id, run)
     metrics = {"ended": ended_B.float().mean()}
     if cfg.unfinished == "drop":
-        examples = [example for example, ended in zip(examples, ended_B.tolist()) if ended]
+        examples = [example for example, has_end in zip(examples, ended_B.tolist()) if has_end]
         ended_B = ended_B[ended_B]
         if not examples:
             return None, metrics
-    mask_BT, parts = mask_of(examples, run), list(micro_batches(examples, cfg.micro_batch_tokens, size))
+    mask_BT, parts = mask_of(examples, run), list(micro_batches(examples, cfg.micro_batch_tokens))
     logp, entropy = zip(*(policy_logp(roles, "policy", part, cfg, run) for part in parts))
     logp_BT, entropy_BT = rows_of(logp, mask_BT), rows_of(entropy, mask_BT)
     ref_logp_BT = rows_of([policy_logp(roles, None, part, cfg, run)[0] for part in parts], mask_BT)
@@ -52,12 +52,9 @@ def roll_out(roles, prompts, beta, end_id, cfg, run, seed):
         values, next_values = zip(*(token_values(roles, part, run) for part in parts))
         values_BT, next_value_B = rows_of(values, mask_BT), torch.cat(next_values)
 
-    rewards = reward_parts(roles, examples, cfg, run)
-    repeated_B = torch.tensor([repeated_share(e.ids[-sum(e.answer):]) for e in examples], device=run.device)
-    score_B = total(rewards) - cfg.repetition_penalty * repeated_B
-    fined_B = score_B - cfg.missing_end_penalty
-    score_B = torch.where(ended_B, score_B,
-                          cfg.gamma * next_value_B if cfg.unfinished == "bootstrap" else fined_B)
+    rewards, repeated_B, score_B = judged(roles, examples, ended_B, cfg, run)
+    if cfg.unfinished == "bootstrap":
+        score_B = torch.where(ended_B, score_B, cfg.gamma * next_value_B)
     kl_BT = ppo.kl_estimate(logp_BT, ref_logp_BT)
     if cfg.kl_estimator == "exact":
         cost_BT = rows_of([exact_kl(roles, part, cfg, run) for part in parts], mask_BT)
@@ -80,15 +77,28 @@ def roll_out(roles, prompts, beta, end_id, cfg, run, seed):
     return Rollouts(examples, mask_BT, logp_BT, ref_logp_BT, values_BT, advantages_BT, returns_BT), metrics
 
 
+def ended(examples, end_id, run):
+    return torch.tensor([example.ids[-1] == end_id for example in examples], device=run.device)
+
+
+def judged(roles, examples, ended_B, cfg, run):
+    """(parts of the reward, share of repeated pairs, score_B: the parts' sum less the penalties)."""
+    rewards = reward_parts(roles, examples, cfg, run)
+    repeated_B = torch.tensor([repeated_share(e.ids[-sum(e.answer):]) for e in examples], device=run.device)
+    fined_B = cfg.repetition_penalty * repeated_B + cfg.missing_end_penalty * ~ended_B
+    return rewards, repeated_B, total(rewards) - fined_B
+
+
 @torch.no_grad()
 def look(roles, prompts, facts, step, cfg, run):
     """Metrics of the policy's answers to prompts that it never learns from, drawn by the same numbers at each
     look; the first few are written to samples.jsonl.  facts: a rule (rules.py), or None."""
     examples = answer(roles, "policy", prompts, roles.end_id, cfg, run, seed_of(cfg.seed, 5))
-    mask_BT, parts = mask_of(examples, run), list(micro_batches(examples, cfg.micro_batch_tokens, size))
+    ended_B = ended(examples, roles.end_id, run)
+    mask_BT, parts = mask_of(examples, run), list(micro_batches(examples, cfg.micro_batch_tokens))
     logp_BT, ref_logp_BT = (rows_of([policy_logp(roles, name, part, cfg, run)[0] for part in parts], mask_BT)
                             for name in ("policy", None))
-    metrics = {"valid_reward": total(reward_parts(roles, examples, cfg, run)).mean(),
+    metrics = {"valid_reward": judged(roles, examples, ended_B, cfg, run)[2].mean(),
                "valid_kl": (logp_BT - ref_logp_BT).sum(1).mean(), "valid_length": mask_BT.sum(1).mean()}
     if facts:
         known = torch.tensor([facts(example.record, text_of(roles, example)) for example in examples])
@@ -108,10 +118,6 @@ def exact_kl(roles, examples, cfg, run):
         with adapter(roles.trunk, name), run.autocast():
             hidden[name] = roles.trunk.read(batch)[batch.state_M]
     return token_kl(hidden["policy"], roles.trunk.unembed_VD, hidden[None], cfg.temperature)
-
-
-def size(example):
-    return len(example.ids)
 
 
 def mask_of(examples, run):

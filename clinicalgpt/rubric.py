@@ -7,7 +7,8 @@ HealthBench (Arora 2025).  (Not here: which of two answers is better, see judge.
         {"criterion": "Gives a dose, the weight unknown", "points": -8, "tags": ["axis:accuracy"]}]}
 
 points: -10 to 10, not 0, and above 0 for one criterion at least; a criterion with negative points is met by
-an answer that does what it should not.  tags and example_tags may be absent.
+an answer that does what it should not.  tags and example_tags may be absent.  HealthBench's own files, which
+say prompt and prompt_id, are read as they are.
 
     score of an example = sum of the points of the criteria it meets / sum of the positive points      <= 1
     score               = clip(mean of the scored examples, 0, 1)      clipped once: a bad answer weighs on
@@ -36,6 +37,7 @@ answer that makes an error meets a criterion that describes it. All parts of a c
 follows "such as" or "for example", one will do.
 Reply with one JSON object and nothing else:
 {"explanation": "a sentence or two", "criteria_met": true or false}"""
+HEALTHBENCH = {"prompt": "messages", "prompt_id": "id"}         # its names for the same
 FENCE = re.compile(r"^```(?:json)?\s*\n(.*)\n```$", re.DOTALL)
 
 
@@ -101,7 +103,8 @@ def check_tags(tags, where):
 def read_rubrics(path):
     """The records of a file, checked."""
     records = []
-    for line, record in read_jsonl(path):
+    for line, fields in read_jsonl(path):
+        record = {HEALTHBENCH.get(name, name): value for name, value in fields.items()}
         messages = record.get("messages")
         if not (isinstance(messages, list) and messages and all(
                 isinstance(m, dict) and isinstance(m.get("role"), str) and isinstance(m.get("content"), str)

@@ -72,7 +72,7 @@ class Speaker:
             for i in rows:
                 yield Reply(json.dumps([round(next(sums), DIGITS) for _ in groups[i]]))
         batches = micro_batches(places, self.cfg.micro_batch_tokens,
-                                lambda i: sum(len(example.ids) for example in groups[i]))
+                                lambda i: sum(map(len, groups[i])))
         keys = [key_of(*self.known_by, [[e.ids, sum(e.answer)] for e in group or ()]) for group in groups]
         made = self.made(keys, list(batches), make, {keys[i] for i in range(len(groups)) if not groups[i]})
         return [json.loads(reply) if reply else None for reply in made]

@@ -5,7 +5,8 @@ The embedded default: from one graph and a seed, all data for the three stages a
     graph.tsv                the graph in the language of the run
     pretrain.txt             prose, one passage a line, and the only place where every fact appears
     train.jsonl valid.jsonl  five kinds of records: qa, kg, diagnosis, exam, dialogue
-    preferences_*.jsonl      a question, five answers: right, partial, other, evasive, repetitive; best first
+    preferences_*.jsonl      a question, six answers, best first: right, padded, partial, other, evasive,
+                             repetitive
     prompts.jsonl            questions for PPO, without answers
     test_*.jsonl             dialogue, exam, diagnosis, qa
 
@@ -17,8 +18,9 @@ openings, exam questions and turns of patients are spoken in the tests only.
 What RLHF is for here: the "qa" answers in train.jsonl are what forums are like.  30 % are complete, 20 % give
 half of the facts (now and then a wrong one), half say "please see a doctor".  A model tuned on them imitates
 all three, whatever it knows from the prose; the ranked answers say which kind people want.  Right, partial
-and other answers share wordings, so a reward model must look at the facts; the repetitive ones, of true facts
-and wrong, show it what a policy likes to exploit.
+and other answers share wordings, so a reward model must look at the facts; padded ones, right but followed by
+sentences that say nothing, and repetitive ones, of true facts and wrong, show it what a policy likes to
+exploit.
 """
 import argparse
 import itertools
@@ -31,7 +33,7 @@ from data.wordings import WORDS
 from data.world import World, held_out, rounds
 
 SAMPLE = Path(__file__).parent / "sample"
-KINDS = ("right", "partial", "other", "evasive", "repetitive")
+KINDS = ("right", "padded", "partial", "other", "evasive", "repetitive")
 FEMALE = "月经|经期|阴道|孕|period|vagin|pregnan"          # findings that only some patients can have
 MALE = ("前列腺|睾丸|勃起|射精|精液|早泄|男性|血友病"
         "|prostat|testic|erecti|ejaculat|in semen|male breast|hemophilia")
@@ -114,7 +116,7 @@ def qa_records(world, count, test=False):
 
 
 def ranked_answers(world, head, relation):
-    """Best first.  The first three share wordings, lengths, and every order of tails."""
+    """Best first, as KINDS.  Right, partial and other share wordings, lengths, and every order of tails."""
     graph, words = world.graph, world.words
     right = graph.tails(head, relation)
     kept = world.some(right, max(1, len(right) // 2))
@@ -131,7 +133,9 @@ def ranked_answers(world, head, relation):
               and not any(graph.close(head, relation, tail) for tail in graph.tails(head, r))]
     if asides and world.rng.random() < 0.3:                                   # true, but not asked for
         other = graph.tails(head, world.pick(asides))
-    lists = [world.shuffled(t) if world.rng.random() < 0.5 else t for t in (right, partial, other)]
+    answers = [world.reply(head, relation, world.shuffled(tails) if world.rng.random() < 0.5 else tails)
+               for tails in (right, right, partial, other)]
+    answers[1] += "".join(world.some(words.filler, world.pick((2, 3, 4))))
     evasive = world.pick(words.intro) + world.pick(words.evasive)
     said = world.pick((right, right, partial, other))
     tail = world.pick(said)
@@ -141,7 +145,7 @@ def ranked_answers(world, head, relation):
     repetitive = world.reply(head, relation, endless)
     if world.rng.random() < 0.5:                                              # cut off in the middle
         repetitive = repetitive[:repetitive.rindex(endless[-1]) + len(endless[-1])]
-    return [*(world.reply(head, relation, tails) for tails in lists), evasive, repetitive]
+    return [*answers, evasive, repetitive]
 
 
 def preferences(world, pairs, count):

@@ -30,6 +30,7 @@ class Words:
     intro: tuple            # how an answer in a forum begins, and how it ends
     advice: tuple
     evasive: tuple
+    filler: tuple           # sentences that say nothing, after an answer that was complete without them
     exam: tuple             # {p} -> the question; the options are tails
     exam_test: tuple
     exam_inverse: tuple     # {t} and {p} -> the question; the options are heads
@@ -125,6 +126,8 @@ ZH = Words(
     evasive=("建议您到正规医院就诊，由医生面诊后决定。", "这个要看具体情况，建议去医院咨询。",
              "您的描述不够详细，请到医院当面就诊。", "网上无法判断，请尽早去医院。",
              "不要着急，先到医院挂号看看。"),
+    filler=("谢谢您的信任。", "身体是最重要的。", "希望我的回答能帮到您。", "祝您早日康复。",
+            "平时保持好心情。", "有问题可以随时再来咨询。", "每个人的情况都不一样。", "祝您和家人平安健康。"),
     exam=("以下哪项是{p}？", "下列选项中，属于{p}的是哪一项？", "{p}是下面哪一项？", "选择题：{p}是？"),
     exam_test=("请从四个选项中选出{p}。", "哪一个选项说的是{p}？"),
     exam_inverse=("{t}是下列{p}？", "选择题：{t}属于{p}？", "{t}是以下{p}？", "下面的选项中，{t}是{p}？"),
@@ -261,6 +264,9 @@ EN = Words(
              "Your description is not detailed enough, please see a doctor.",
              "This cannot be judged online, please go to a hospital soon.",
              "Do not hurry, first register at a hospital."),
+    filler=(" Thank you for your trust.", " Your body is what counts most.", " I hope my answer is of use.",
+            " I wish you a quick recovery.", " Keep in good spirits.", " Come back with questions any time.",
+            " Everybody is different.", " All the best to you and your family."),
     exam=("Which of the following is {p}?", "Among the following options, which one is {p}?",
           "Which option is {p}?", "Multiple choice: what is {p}?"),
     exam_test=("From the four options, pick {p}.", "Which choice names {p}?"),

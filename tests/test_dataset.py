@@ -225,7 +225,7 @@ def check_budget(backward):
 
 
 def mean_of_means(model, batch, run):
-    parts = list(micro_batches(batch, run.cfg.micro_batch_tokens, lambda example: len(example.ids)))
+    parts = list(micro_batches(batch, run.cfg.micro_batch_tokens))
     loss = 0.0
     for part in parts:
         share = -model.score(pack(part))[0].mean() / len(parts)

@@ -105,13 +105,15 @@ def test_exams_have_one_right_option(written):
 
 
 def test_ranked_answers_are_what_they_are_called(written):
-    _, graph, files, _ = written
+    lang, graph, files, _ = written
+    words = WORDS[lang]
     said = {tail for relation in RELATIONS for tail in graph.tail_vocabulary(relation)}
     for record in files["preferences_train"]:
-        right, partial, other, evasive, repetitive = record["answers"]
+        right, padded, partial, other, evasive, repetitive = record["answers"]
         tails, head = graph.tails(*pair(record)), record["meta"]["head"]
         assert record["meta"]["kinds"] == list(KINDS) and record["meta"]["tails"] == list(tails)
-        assert all(tail in right for tail in tails)
+        assert all(tail in right and tail in padded for tail in tails)
+        assert 2 <= sum(sentence in padded for sentence in words.filler) <= 4
         assert 0 < sum(tail in partial for tail in tails) <= max(1, len(tails) // 2)
         assert head in other and not any(tail in other.replace(head, "") + evasive for tail in tails)
         assert any(tail in other for tail in said)

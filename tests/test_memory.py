@@ -374,7 +374,7 @@ def test_command_line(base, capsys):
     given = ["ppo", "--base", str(base), *"--device cuda --batch-size 16 --max-len 256 --data x".split()]
     memory.main([*given, "--micro-batch-tokens", "1024", "--limit", "24"])
     printed = capsys.readouterr().out
-    assert re.search(r"^rollout .* GiB  the peak$", printed, re.M)
+    assert re.search(r"^forward .* GiB  the peak$", printed, re.M)
     assert "7,069,016,064 weights x 2 B" in printed
     with pytest.raises(ValueError, match="--micro-batch-tokens 1024"):
         memory.main([*given, "--limit", "24"])

@@ -89,7 +89,9 @@ def check_refused(start, capsys, flags, says):
     ("--unfinished bootstrap --algorithm reinforce++", "reinforce++ has no value function"),
     ("--dual-clip 0.5", "--dual-clip 0.5: bounds the loss from above 1 on"),
     ("--score-clip -1", "--score-clip -1.0: must be from 0 to 1e+06"),
-    ("--kl nan", "--kl nan: must be from 0"), ("--lr nan", "--lr nan: must be at least 0"),
+    ("--kl nan", "argument --kl: invalid number value: 'nan'"), ("--lr inf", "argument --lr: invalid number"),
+    ("--lora-alpha nan", "--lora-alpha: invalid number"), ("--kl -1", "--kl -1.0: must be from 0"),
+    ("--algorithm grpo --group 4 --kl-estimator k2", "--kl-estimator k2: grpo's KL is a loss, by k3"),
     ("--reward MADE/far", "far: another template or other tokens than"),
     ("--lora-targets q_proj", "['q_proj'] name no linear layer")])
 def test_flags(flags, says, start, capsys):
@@ -147,7 +149,7 @@ def check_shared_prompts(apart):
         if apart and budget > 1:
             rollouts.examples[:] = [Example(e.ids[-1:] + e.ids[1:], e.answer, e.record)
                                     for e in rollouts.examples]
-        for part in micro_batches(range(8), budget, lambda i, rows=rollouts.examples: len(rows[i].ids)):
+        for part in micro_batches(range(8), budget, lambda i, rows=rollouts.examples: len(rows[i])):
             train_ppo.backward(roles, rollouts, part, rollouts.mask_BT.sum(), True, cfg, RUN, 0.5)
         results.append({name: grad for name, grad in gradients(roles).items() if grad is not None})
     for other in results[1:]:

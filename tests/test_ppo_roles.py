@@ -285,7 +285,7 @@ def check_micro_batches(count_of):
     for budget in (10_000, 25, 1):
         roles = make_roles(trained=True, dtype=torch.float64)
         rollouts, _ = rollouts_of(roles)
-        for part in micro_batches(range(8), budget, lambda i, rows=rollouts.examples: len(rows[i].ids)):
+        for part in micro_batches(range(8), budget, lambda i, rows=rollouts.examples: len(rows[i])):
             train_ppo.backward(roles, rollouts, part, count_of(rollouts, part), True, cfg, RUN)
         results.append(gradients(roles))
     for other in results[1:]:

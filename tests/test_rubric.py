@@ -154,3 +154,9 @@ def test_bad_rubrics_are_one_clear_line(jsonl, change, says):
 def test_a_line_that_is_no_json(jsonl):
     with pytest.raises(ValueError, match=r"records.jsonl:2: not a JSON line"):
         read_rubrics(jsonl(GOOD, "{"))
+
+
+def test_healthbench_names_its_fields_otherwise(jsonl):
+    theirs = {"prompt_id": GOOD["id"], "prompt": GOOD["messages"], "rubrics": GOOD["rubrics"],
+              "example_tags": GOOD["example_tags"], "canary": "keep out of training"}
+    assert read_rubrics(jsonl(theirs)) == [GOOD | {"canary": "keep out of training"}]
