@@ -23,18 +23,31 @@ from pathlib import Path
 
 from clinicalgpt.answers import Cache, Failure
 from clinicalgpt.cli import arg, run_main
+from clinicalgpt.evaluation.judged import judge_answers, open_judges, reward_scores
+from clinicalgpt.evaluation.scores import MEASURE, rows_of
+from clinicalgpt.evaluation.shown import (
+    TRAININGS,
+    answer_lines,
+    confusions,
+    differing,
+    over_trainings,
+    replies_of,
+)
+from clinicalgpt.evaluation.speakers import URL, digest_of, open_speakers, parse_source
+from clinicalgpt.evaluation.tasks import ASK, MORE, TASKS
+from clinicalgpt.evaluation.testset import (
+    contaminated,
+    files_of_tests,
+    load_records,
+    load_tests,
+    training_files,
+)
+from clinicalgpt.evaluation.verdicts import read_labels
 from clinicalgpt.files import read_json, write_json, write_jsonl
 from clinicalgpt.judge import GraphJudge
-from clinicalgpt.judged import judge_answers, open_judges, reward_scores
 from clinicalgpt.pretrain import tiny_base
 from clinicalgpt.report import results_section, write_report
 from clinicalgpt.run import device_of, dtype_of, load_reward, versions
-from clinicalgpt.scores import MEASURE, rows_of
-from clinicalgpt.shown import TRAININGS, answer_lines, confusions, differing, over_trainings, replies_of
-from clinicalgpt.speakers import URL, digest_of, open_speakers, parse_source
-from clinicalgpt.tasks import ASK, MORE, TASKS
-from clinicalgpt.testset import contaminated, files_of_tests, load_records, load_tests, training_files
-from clinicalgpt.verdicts import read_labels
 
 
 @dataclass(frozen=True)

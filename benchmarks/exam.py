@@ -5,8 +5,8 @@ Scoring an exam's options: the options of a question share its tokens, against e
 
 The embedded exam, its questions behind 0, 5 and 10 solved ones, and a BLOOM of random weights, 512 wide and
 4 deep.  As in evaluate.py, a question has eight continuations, the letters and the texts of four options.
-Both ways cut the same micro-batches of questions and go through clinicalgpt.speakers: they differ in what is
-shared alone, and first it is checked that they agree.
+Both ways cut the same micro-batches of questions and go through speakers.py: they differ in what is shared
+alone, and first it is checked that they agree.
 """
 import dataclasses
 import sys
@@ -17,13 +17,13 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.measure import medians, table, times_faster  # noqa: E402
 from clinicalgpt.config import ModelConfig  # noqa: E402
+from clinicalgpt.evaluation.speakers import Speaker  # noqa: E402
+from clinicalgpt.evaluation.tasks import options_of  # noqa: E402
+from clinicalgpt.evaluation.testset import load_records  # noqa: E402
 from clinicalgpt.exam import few_shot  # noqa: E402
 from clinicalgpt.model import Transformer  # noqa: E402
 from clinicalgpt.pretrain import tiny_base, tiny_data  # noqa: E402
-from clinicalgpt.speakers import Speaker  # noqa: E402
-from clinicalgpt.tasks import options_of  # noqa: E402
 from clinicalgpt.template import open_words  # noqa: E402
-from clinicalgpt.testset import load_records  # noqa: E402
 from evaluate import EvalConfig  # noqa: E402
 
 QUESTIONS, SHOTS = 4, (0, 5, 10)

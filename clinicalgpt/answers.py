@@ -1,6 +1,6 @@
 """
 Answers that are not made now: from a file, or from a cache by which a killed evaluation goes on.
-(Not here: models behind an endpoint, see endpoint.py; what is asked and what is counted, see tasks.py.)
+(Not here: models behind an endpoint, see evaluation/endpoint.py; what is asked, see evaluation/tasks.py.)
 
     model.replies(dialogues, ids)    a Reply or a Failure each, in their order: of a local model, an endpoint,
                                      a file

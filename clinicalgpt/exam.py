@@ -1,6 +1,7 @@
 """
 Examinations: which options a written answer chooses, how that is scored, and what the order of options does.
-(Not here: log-probabilities of options, see tasks.py; how sure we are, statistics.py; files, data/exam.py.)
+(Not here: log-probabilities of options, see evaluation/tasks.py; how sure we are, statistics.py; files,
+data/exam.py.)
 
 An answer says "X" where X is a list of options, of one form:
 

@@ -1,7 +1,8 @@
 """
 Which of two answers is better?  Judges without a network, which check facts against a knowledge graph, and
-one that asks a model.  (Not here: what many verdicts say together, see verdicts.py; criteria for one answer,
-see rubric.py.  What a graph does not say: fluency, advice, inflected names, "fevers" is not "fever".)
+one that asks a model.  (Not here: what many verdicts say together, see evaluation/verdicts.py; criteria for
+one answer, see evaluation/rubric.py.  What a graph does not say: fluency, advice, inflected names, "fevers"
+is not "fever".)
 
     stated      tails of the asked relation that an answer names, each once; a denied one ("no fever") is not
     supported   stated, and true of the head;  contradicted: stated, not true;  missing: true, not stated

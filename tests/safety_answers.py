@@ -1,5 +1,5 @@
 """Answers to questions of data/sample/safety.jsonl, written by hand: (id without "safety-", what a reader
-calls it, the answer).  MISSED are those whose words clinicalgpt/phrases.py does not
+calls it, the answer).  MISSED are those whose words evaluation/phrases.py does not
 know: unclear, so far."""
 
 ANSWERS = [

@@ -7,9 +7,9 @@ import re
 import numpy as np
 import pytest
 
-from clinicalgpt import contamination
-from clinicalgpt.contamination import contamination as contaminated
-from clinicalgpt.contamination import overlap
+from clinicalgpt.evaluation import contamination
+from clinicalgpt.evaluation.contamination import contamination as contaminated
+from clinicalgpt.evaluation.contamination import overlap
 
 LEAKED = "患者男性六十五岁因反复咳嗽咳痰十年加重伴气促三天入院应当首先做什么检查"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from clinicalgpt.answers import Cache, Failure, FileModel, Reply, key_of
-from clinicalgpt.endpoint import Endpoint, in_parallel, read_completion, seconds
+from clinicalgpt.evaluation.endpoint import Endpoint, in_parallel, read_completion, seconds
 from tests.server import Server, completion, events
 
 KEY = "sk-tests-0123456789"
@@ -209,7 +209,7 @@ def test_a_line_that_a_kill_cut_short_is_dropped(tmp_path, jsonl):
 CHILD = """
 import sys
 from clinicalgpt.answers import Cache
-from clinicalgpt.endpoint import Endpoint
+from clinicalgpt.evaluation.endpoint import Endpoint
 Endpoint(sys.argv[1], "m", cache=Cache(sys.argv[2]), parallel=3).replies(
     [[{"role": "user", "content": str(i)}] for i in range(40)])
 """

@@ -90,7 +90,7 @@ def test_answers_that_were_written_can_be_evaluated_again(run, tmp_path, base):
 COMMAND = """
 import sys, time
 sys.path[:0] = [{root!r}]
-from clinicalgpt import speakers
+from clinicalgpt.evaluation import speakers
 generate = speakers.generate
 speakers.generate = lambda *args, **more: time.sleep({pause}) or generate(*args, **more)
 import evaluate

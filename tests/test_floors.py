@@ -15,8 +15,8 @@ OUTSIDE = {*sys.stdlib_module_names, "torch", "numpy", "safetensors", "sentencep
 
 
 def room(name):
-    """clinicalgpt.run -> run; data.generate -> data; torch.nn -> torch."""
-    return name.removeprefix("clinicalgpt.").partition(".")[0]
+    """clinicalgpt.run -> run; clinicalgpt.evaluation.tasks -> tasks; data.exam -> data; torch.nn -> torch."""
+    return name.removeprefix("clinicalgpt.").removeprefix("evaluation.").partition(".")[0]
 
 
 def imports(path):
@@ -30,7 +30,7 @@ def imports(path):
 
 
 def test_imports_go_downwards():
-    for path in [*ROOT.glob("*.py"), *ROOT.glob("[!.]*/*.py")]:
+    for path in [*ROOT.glob("*.py"), *ROOT.glob("[!.]*/*.py"), *ROOT.glob("clinicalgpt/*/*.py")]:
         here = room(".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"))
         below = {name for name in FLOOR if FLOOR[name] < FLOOR.get(here, len(FLOORS))}
         beside = {here} & {"data", "kernels", "tests"} | ({"pytest"} if here == "tests" else set())

@@ -7,7 +7,7 @@ import pytest
 
 from clinicalgpt import judge
 from clinicalgpt.answers import Cache, Failure
-from clinicalgpt.endpoint import Endpoint
+from clinicalgpt.evaluation.endpoint import Endpoint
 from clinicalgpt.judge import EndpointJudge, FactsJudge, GraphJudge, judge_pairs
 from data.facts import check_facts
 from data.knowledge_graph import Graph, Triple

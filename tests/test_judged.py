@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from clinicalgpt.answers import Cache, Failure
+from clinicalgpt.evaluation.judged import grade_all, judge_all, open_judges, reward_scores
+from clinicalgpt.evaluation.verdicts import read_labels
 from clinicalgpt.judge import ReferenceJudge
-from clinicalgpt.judged import grade_all, judge_all, open_judges, reward_scores
 from clinicalgpt.reward import ScalarHead
 from clinicalgpt.template import Template, encode_dialogue
-from clinicalgpt.verdicts import read_labels
 from data.knowledge_graph import read_graph
 from evaluate import EvalConfig
 from tests.reference import tiny_model
@@ -55,7 +55,7 @@ def test_verdicts_are_symmetric_and_a_lone_model_is_not_judged():
 
 
 def test_the_check_of_symmetry_has_teeth(monkeypatch):
-    monkeypatch.setattr("clinicalgpt.judged.mirrored", lambda verdict: verdict)
+    monkeypatch.setattr("clinicalgpt.evaluation.judged.mirrored", lambda verdict: verdict)
     with pytest.raises(AssertionError):
         check_mirrors(rows_by(ANSWERS)[0])
 

@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from clinicalgpt import rubric
 from clinicalgpt.answers import Cache, Failure
-from clinicalgpt.endpoint import Endpoint
-from clinicalgpt.rubric import EndpointGrader, clipped_mean, grade, parse, read_rubrics, score_all
+from clinicalgpt.evaluation import rubric
+from clinicalgpt.evaluation.endpoint import Endpoint
+from clinicalgpt.evaluation.rubric import EndpointGrader, clipped_mean, grade, parse, read_rubrics, score_all
 from tests.server import Server
 
 

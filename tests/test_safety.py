@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from clinicalgpt import phrases, safety
 from clinicalgpt.answers import Failure
+from clinicalgpt.evaluation import phrases, safety
+from clinicalgpt.evaluation.phrases import PHRASES, normal, pattern, sayings
+from clinicalgpt.evaluation.rubric import check_rubrics, grade
+from clinicalgpt.evaluation.safety import KINDS, check_safety, columns, outcome, rubric_of
+from clinicalgpt.evaluation.scores import measure_safety, rows_of
 from clinicalgpt.files import read_jsonl
-from clinicalgpt.phrases import PHRASES, normal, pattern, sayings
-from clinicalgpt.rubric import check_rubrics, grade
-from clinicalgpt.safety import KINDS, check_safety, columns, measure_safety, outcome, rubric_of
 from tests.safety_answers import ANSWERS, MISSED
 
 PATH = Path(__file__).parents[1] / "data" / "sample" / "safety.jsonl"
@@ -127,16 +128,22 @@ def test_no_answer_is_unclear():
 
 # ---- rates
 
+def rates_of(records, answers):
+    rows = rows_of("safety", records, {"model": measure_safety(records, answers)})
+    return {row["metric"]: row["models"]["model"] for row in rows}
+
+
 @pytest.mark.parametrize(("said", "safe", "over"), [
     (REFER, {"emergencies referred"}, {"over-referral"}),
     (REFUSE, {"harmful requests declined"}, {"over-refusal"}),
     ({lang: REFER[lang] + REFUSE[lang] for lang in REFER},
      {"emergencies referred", "harmful requests declined"}, {"over-referral", "over-refusal"})])
 def test_one_answer_to_everything_does_not_win(said, safe, over):
-    rates = measure_safety(RECORDS, [said[record["lang"]] for record in RECORDS])
-    for metric, (value, low, high) in rates.items():
+    rates = rates_of(RECORDS, [said[record["lang"]] for record in RECORDS])
+    for metric, rate in rates.items():
         if not metric.startswith("unclear"):
-            assert value == (metric in safe | over) and low <= value <= high, metric
+            assert rate["value"] == (metric in safe | over), metric
+            assert rate["low"] <= rate["value"] <= rate["high"], metric
 
 
 def test_rates_by_hand():
@@ -145,11 +152,12 @@ def test_rates_by_hand():
     records = [BY_ID[f"red-0{i}-en"] for i in (1, 2, 3, 4)] + [BY_ID["calm-01-en"], BY_ID["answer-01-en"]]
     answers = [REFER["en"], "Dial 999 now.", "There is no need for an ambulance.",
                "Headaches have many causes.", REFER["en"], REFUSE["en"]]
-    rates = measure_safety(records, answers)
-    assert rates["emergencies referred"] == pytest.approx((0.5, 0.15, 0.85), abs=1e-4)
-    assert rates["unclear, red flag"][0] == 0.25
-    assert rates["over-referral"][0] == rates["over-refusal"][0] == 1
-    assert rates["harmless complaints handled calmly"][0] == rates["harmless requests answered"][0] == 0
+    rates = rates_of(records, answers)
+    value = {metric: rate["value"] for metric, rate in rates.items()}
+    referred = rates["emergencies referred"]
+    assert [referred[x] for x in ("value", "low", "high")] == pytest.approx([0.5, 0.15, 0.85], abs=1e-4)
+    assert value["unclear, red flag"] == 0.25 and value["over-referral"] == value["over-refusal"] == 1
+    assert value["harmless complaints handled calmly"] == value["harmless requests answered"] == 0
     assert set(rates) == {"emergencies referred", "harmless complaints handled calmly", "over-referral",
                           "harmless requests answered", "over-refusal", "unclear, red flag",
                           "unclear, not urgent", "unclear, answer"}

@@ -2,10 +2,9 @@
 import numpy as np
 import pytest
 
-from clinicalgpt import scores
 from clinicalgpt.answers import Failure, Reply
-from clinicalgpt.exam import rotations
-from clinicalgpt.scores import (
+from clinicalgpt.evaluation import scores
+from clinicalgpt.evaluation.scores import (
     measure_diagnosis,
     measure_dialogue,
     measure_exam,
@@ -13,8 +12,9 @@ from clinicalgpt.scores import (
     over_groups,
     rows_of,
 )
+from clinicalgpt.evaluation.tasks import doctor_turns
+from clinicalgpt.exam import rotations
 from clinicalgpt.statistics import difference, interval, mcnemar, ratio, wilson
-from clinicalgpt.tasks import doctor_turns
 
 
 def value(score):

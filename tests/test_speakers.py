@@ -8,8 +8,9 @@ import torch
 
 from clinicalgpt.answers import Cache
 from clinicalgpt.dataset import pack
-from clinicalgpt.speakers import Speaker, digest_of, open_speakers, parse_source
-from clinicalgpt.tasks import answer_exam
+from clinicalgpt.evaluation import speakers
+from clinicalgpt.evaluation.speakers import Speaker, digest_of, open_speakers, parse_source
+from clinicalgpt.evaluation.tasks import answer_exam
 from clinicalgpt.template import Template, encode_dialogue
 from evaluate import EvalConfig
 from tests.reference import tiny_model
@@ -57,7 +58,7 @@ def test_log_probabilities_equal_the_sum_over_the_full_forward(speaker):
 
 
 def test_the_check_of_log_probabilities_has_teeth(speaker, monkeypatch):
-    monkeypatch.setattr("clinicalgpt.speakers.common_beginning", lambda examples: 1)     # the prompt counts
+    monkeypatch.setattr(speakers, "common_beginning", lambda examples: 1)      # the prompt counts
     with pytest.raises(AssertionError):
         check_logp(speaker())
 

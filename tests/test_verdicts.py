@@ -4,8 +4,14 @@ import math
 import numpy as np
 import pytest
 
-from clinicalgpt import verdicts
-from clinicalgpt.verdicts import agreement, kappa, length_controlled, rate_at_equal_length, read_labels
+from clinicalgpt.evaluation import verdicts
+from clinicalgpt.evaluation.verdicts import (
+    agreement,
+    kappa,
+    length_controlled,
+    rate_at_equal_length,
+    read_labels,
+)
 
 
 def lowest(f, low, high):

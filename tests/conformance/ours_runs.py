@@ -20,9 +20,10 @@ from safetensors.torch import load_file, save_file
 import train_ppo
 import train_reward
 import train_sft
-from clinicalgpt import roles, speakers
+from clinicalgpt import roles
 from clinicalgpt.config import ModelConfig
 from clinicalgpt.dataset import Example, load_dialogues, load_preferences, load_prompts, pack
+from clinicalgpt.evaluation import speakers
 from clinicalgpt.files import write_jsonl
 from clinicalgpt.generate import generate
 from clinicalgpt.lora import adapter, add_lora, merge

@@ -16,6 +16,10 @@ import torch
 
 from clinicalgpt.answers import Failure
 from clinicalgpt.dataset import Example, micro_batches, pack, reply_examples
+from clinicalgpt.evaluation.rubric import EndpointGrader, grade
+from clinicalgpt.evaluation.scores import cell
+from clinicalgpt.evaluation.speakers import URL, open_endpoint
+from clinicalgpt.evaluation.verdicts import agreement, length_controlled
 from clinicalgpt.judge import (
     EndpointJudge,
     FactsJudge,
@@ -26,11 +30,7 @@ from clinicalgpt.judge import (
 )
 from clinicalgpt.lora import adapter
 from clinicalgpt.reward import last_token_score
-from clinicalgpt.rubric import EndpointGrader, grade
-from clinicalgpt.scores import cell
-from clinicalgpt.speakers import URL, open_endpoint
 from clinicalgpt.template import encode_dialogue, newest
-from clinicalgpt.verdicts import agreement, length_controlled
 from data.facts import check_facts
 
 PEOPLE = ["judge", "agreement", "kappa", "compared", "without verdict", "not judged"]

@@ -9,19 +9,19 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
-from clinicalgpt.contamination import contamination, counted
 from clinicalgpt.dataset import check_messages
+from clinicalgpt.evaluation.contamination import contamination, counted
+from clinicalgpt.evaluation.rubric import read_rubrics
+from clinicalgpt.evaluation.safety import check_safety
+from clinicalgpt.evaluation.tasks import MORE, TASKS
 from clinicalgpt.exam import rotations
 from clinicalgpt.files import read_json, read_jsonl
 from clinicalgpt.pretrain import tiny_data
-from clinicalgpt.rubric import read_rubrics
-from clinicalgpt.safety import check_safety
-from clinicalgpt.tasks import MORE, TASKS
 from data.knowledge_graph import read_graph
 
 EMBEDDED = {"pretrain": "pretrain.txt", "sft": "train.jsonl", "reward": "preferences_train.jsonl",
             "ppo": "prompts.jsonl"}
-SAFETY = Path(__file__).parents[1] / "data" / "sample" / "safety.jsonl"
+SAFETY = Path(__file__).parents[2] / "data" / "sample" / "safety.jsonl"
 NEEDED = {"exam": ("options", "answer"), "diagnosis": ("label",)}
 FORMAT = "data/README.md describes the format"
 

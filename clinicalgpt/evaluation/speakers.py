@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from clinicalgpt.answers import FileModel, Reply, key_of
 from clinicalgpt.dataset import Example, common_beginning, micro_batches, pack, reply_examples
-from clinicalgpt.endpoint import Endpoint
+from clinicalgpt.evaluation.endpoint import Endpoint
 from clinicalgpt.files import read_json
 from clinicalgpt.generate import generate
 from clinicalgpt.run import device_of, dtype_of, open_run

@@ -21,9 +21,9 @@ import numpy as np
 
 from clinicalgpt import diagnosis, exam, metrics
 from clinicalgpt.answers import Failure
-from clinicalgpt.safety import SAFE, columns
+from clinicalgpt.evaluation.safety import SAFE, columns
+from clinicalgpt.evaluation.tasks import doctor_turns
 from clinicalgpt.statistics import compared, mcnemar, ratio, wilson, winners
-from clinicalgpt.tasks import doctor_turns
 
 MAIN = {"BLEU-4", "ROUGE-L", "accuracy", "accuracy, written and parsed", "F1 of facts", "reward",
         *SAFE.values()}

@@ -4,10 +4,10 @@ What an evaluation shows besides its numbers: where models differ, what they tak
 """
 from clinicalgpt import diagnosis, exam
 from clinicalgpt.answers import Failure
+from clinicalgpt.evaluation.scores import choices_of, text_of
+from clinicalgpt.evaluation.tasks import doctor_turns
 from clinicalgpt.metrics import rouge_rows
-from clinicalgpt.scores import choices_of, text_of
 from clinicalgpt.statistics import over_seeds
-from clinicalgpt.tasks import doctor_turns
 
 SHOWN = {"safety": 4, "dialogue": 3, "exam": 4, "diagnosis": 4, "qa": 6, "rubric": 3}
 TRAININGS = ["task", "metric", "model", "trainings", "mean", "deviation over them", "error over records"]
