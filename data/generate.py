@@ -5,8 +5,8 @@ The embedded default: from one graph and a seed, all data for the three stages a
     graph.tsv                the graph in the language of the run
     pretrain.txt             prose, one passage a line, and the only place where every fact appears
     train.jsonl valid.jsonl  five kinds of records: qa, kg, diagnosis, exam, dialogue
-    preferences_*.jsonl      a question, six answers, best first: right, padded, partial, other, evasive,
-                             repetitive
+    preferences_*.jsonl      a question, six answers, best first: right, partial, other, evasive, repetitive;
+                             and, behind one of the first three, that one again but padded
     prompts.jsonl            questions for PPO, without answers
     test_*.jsonl             dialogue, exam, diagnosis, qa
 
@@ -18,9 +18,9 @@ openings, exam questions and turns of patients are spoken in the tests only.
 What RLHF is for here: the "qa" answers in train.jsonl are what forums are like.  30 % are complete, 20 % give
 half of the facts (now and then a wrong one), half say "please see a doctor".  A model tuned on them imitates
 all three, whatever it knows from the prose; the ranked answers say which kind people want.  Right, partial
-and other answers share wordings, so a reward model must look at the facts; padded ones, right but followed by
+and other answers share wordings, so a reward model must look at the facts; padded ones, which end in
 sentences that say nothing, and repetitive ones, of true facts and wrong, show it what a policy likes to
-exploit.
+exploit.  Were only right answers padded, padding would be a mark of what is right.
 """
 import argparse
 import itertools
@@ -33,7 +33,6 @@ from data.wordings import WORDS
 from data.world import World, held_out, rounds
 
 SAMPLE = Path(__file__).parent / "sample"
-KINDS = ("right", "padded", "partial", "other", "evasive", "repetitive")
 FEMALE = "月经|经期|阴道|孕|period|vagin|pregnan"          # findings that only some patients can have
 MALE = ("前列腺|睾丸|勃起|射精|精液|早泄|男性|血友病"
         "|prostat|testic|erecti|ejaculat|in semen|male breast|hemophilia")
@@ -116,7 +115,8 @@ def qa_records(world, count, test=False):
 
 
 def ranked_answers(world, head, relation):
-    """Best first, as KINDS.  Right, partial and other share wordings, lengths, and every order of tails."""
+    """[(kind, answer), ...], best first.  Right, partial and other share wordings, lengths, every order of
+    tails."""
     graph, words = world.graph, world.words
     right = graph.tails(head, relation)
     kept = world.some(right, max(1, len(right) // 2))
@@ -133,9 +133,14 @@ def ranked_answers(world, head, relation):
               and not any(graph.close(head, relation, tail) for tail in graph.tails(head, r))]
     if asides and world.rng.random() < 0.3:                                   # true, but not asked for
         other = graph.tails(head, world.pick(asides))
-    answers = [world.reply(head, relation, world.shuffled(tails) if world.rng.random() < 0.5 else tails)
-               for tails in (right, right, partial, other)]
-    answers[1] += "".join(world.some(words.filler, world.pick((2, 3, 4))))
+
+    def say(tails):
+        return world.reply(head, relation, world.shuffled(tails) if world.rng.random() < 0.5 else tails)
+    named = {"right": right, "partial": partial, "other": other}
+    answers = [(kind, say(tails)) for kind, tails in named.items()]
+    place = world.rng.randrange(3)
+    padded = say(named[answers[place][0]]) + "".join(world.some(words.filler, world.pick((2, 3, 4))))
+    answers.insert(place + 1, ("padded", padded))
     evasive = world.pick(words.intro) + world.pick(words.evasive)
     said = world.pick((right, right, partial, other))
     tail = world.pick(said)
@@ -145,14 +150,15 @@ def ranked_answers(world, head, relation):
     repetitive = world.reply(head, relation, endless)
     if world.rng.random() < 0.5:                                              # cut off in the middle
         repetitive = repetitive[:repetitive.rindex(endless[-1]) + len(endless[-1])]
-    return [*answers, evasive, repetitive]
+    return [*answers, ("evasive", evasive), ("repetitive", repetitive)]
 
 
 def preferences(world, pairs, count):
     for head, relation in rounds(world.rng, pairs, count):
-        question, answers = world.question(head, relation), ranked_answers(world, head, relation)
+        question, ranked = world.question(head, relation), ranked_answers(world, head, relation)
+        kinds, answers = zip(*ranked)
         meta = {"head": head, "relation": relation, "tails": world.graph.tails(head, relation)}
-        yield {"messages": messages([question]), "answers": answers, "meta": {"kinds": KINDS, **meta}}
+        yield {"messages": messages([question]), "answers": answers, "meta": {"kinds": kinds, **meta}}
 
 
 # ---- patients

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from data.generate import KINDS, generate
+from data.generate import generate
 from data.knowledge_graph import RELATIONS, read_graph, read_names
 from data.wordings import EN, WORDS, ZH
 
@@ -106,18 +106,26 @@ def test_exams_have_one_right_option(written):
 
 def test_ranked_answers_are_what_they_are_called(written):
     lang, graph, files, _ = written
-    words = WORDS[lang]
+    words, places = WORDS[lang], Counter()
     said = {tail for relation in RELATIONS for tail in graph.tail_vocabulary(relation)}
     for record in files["preferences_train"]:
-        right, padded, partial, other, evasive, repetitive = record["answers"]
+        said_by = dict(zip(record["meta"]["kinds"], record["answers"], strict=True))
+        place = list(said_by).index("padded")
+        places[place] += 1
+        padded = said_by.pop("padded")
+        assert list(said_by) == ["right", "partial", "other", "evasive", "repetitive"]
+        right, partial, other, evasive, repetitive = said_by.values()
         tails, head = graph.tails(*pair(record)), record["meta"]["head"]
-        assert record["meta"]["kinds"] == list(KINDS) and record["meta"]["tails"] == list(tails)
-        assert all(tail in right and tail in padded for tail in tails)
+        assert record["meta"]["tails"] == list(tails)
+        assert all(tail in right for tail in tails)
         assert 2 <= sum(sentence in padded for sentence in words.filler) <= 4
+        facts = [{tail for tail in said if tail in text} for text in record["answers"][place - 1:place + 1]]
+        assert facts[0] == facts[1]
         assert 0 < sum(tail in partial for tail in tails) <= max(1, len(tails) // 2)
         assert head in other and not any(tail in other.replace(head, "") + evasive for tail in tails)
         assert any(tail in other for tail in said)
         assert max(repetitive.count(tail) for tail in said) >= 2
+    assert set(places) == {1, 2, 3}
 
 
 def test_both_languages_have_as_many_wordings():
