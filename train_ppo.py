@@ -217,7 +217,8 @@ def probe(roles, cfg, run):
     """Refuse a reward that prefers worse answers: PPO would find them."""
     path, probes, scores = f"{cfg.reward}/probes.jsonl", [], []
     if cfg.ignore_probes and not Path(path).is_file():
-        return print(f"ppo: {path}: no such file; the reward was not probed")
+        print(f"ppo: {path}: no such file; the reward was not probed")
+        return
     for line, record in read_jsonl(path):
         check_messages(record, f"{path}:{line}", ends_with="user")
         if not all(isinstance(record.get(name), str) for name in ("probe", "good", "worse")):

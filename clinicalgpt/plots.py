@@ -94,7 +94,8 @@ def sparkline(points, width=24):
 
 
 def groups_plot(title, rows, models):
-    """A figure: for each row a group, for each model a dot and its interval, all on one scale."""
+    """A figure: for each row a group, for each model a dot and its interval, all on one scale.  What follows
+    a group's count is the title's to say."""
     cells = [cell for row in rows for cell in row["models"].values()]
     marks = ticks(min(0, *(cell.get("low", cell["value"]) for cell in cells)),
                   max(cell.get("high", cell["value"]) for cell in cells))
@@ -107,9 +108,9 @@ def groups_plot(title, rows, models):
               f'<text x="{x(mark):.1f}" y="{bottom + 14}" text-anchor="middle">{mark:,.10g}</text>'
               for mark in marks]
     for i, row in enumerate(rows):
-        middle = TOP + height * (i + 0.5)
+        middle, group = TOP + height * (i + 0.5), row["metric"].removeprefix("- ").rpartition(")")
         inside.append(f'<text x="{NAME - 6}" y="{middle + 4:.1f}" text-anchor="end">'
-                      f'{escape(shortened(row["metric"].removeprefix("- "), 20))}</text>')
+                      f'{escape(shortened("".join(group[:2]), 20))}</text>')
         for model, cell in row["models"].items():
             y = TOP + height * i + 8 + LINE * models.index(model)
             low, high = (x(cell.get(end, cell["value"])) for end in ("low", "high"))

@@ -14,7 +14,7 @@ import train_ppo as PPO
 import train_reward as REWARD
 import train_sft as SFT
 from clinicalgpt.cli import run_main
-from clinicalgpt.files import read_json, write_json
+from clinicalgpt.files import read_json, read_jsonl, write_json, write_jsonl
 from clinicalgpt.run import Run
 from tests.reference import tiny_model
 
@@ -174,3 +174,9 @@ def test_a_run_that_has_not_ended(refused, made, tmp_path):
     begun = tmp_path / "begun"
     shutil.copytree(made / "sft", begun, ignore=shutil.ignore_patterns("model", "done.json"))
     refused(REWARD, "--init", begun, says=f"{begun}: this run has not ended; continue it with --resume")
+
+
+def test_half_a_surrogate_pair_is_written_and_read_again(tmp_path):
+    records = [{"said": "a\ud83d"}, {"said": "\\ud83d"}]
+    write_jsonl(tmp_path / "said.jsonl", records)
+    assert [record for _, record in read_jsonl(tmp_path / "said.jsonl")] == records

@@ -131,6 +131,14 @@ def test_right_runs(flags, start, tmp_path):
     assert all(row["first_ratio_gap"] < 1e-3 and math.isfinite(row["reward"]) for row in rows)
 
 
+def test_a_reward_without_probes(made, start, tmp_path, capsys):
+    copytree(made / "reward", tmp_path / "old")
+    (tmp_path / "old" / "probes.jsonl").unlink()
+    check_refused(start, capsys, f"--reward {tmp_path}/old --no-ignore-probes", "probes.jsonl: no such file")
+    start(f"--reward {tmp_path}/old --overwrite")
+    assert "probes.jsonl: no such file; the reward was not probed" in capsys.readouterr().out
+
+
 def test_nothing_ends(start, tmp_path):
     """Not one answer of one token has an end: nothing is learned, and the run says so and goes on."""
     start("--unfinished drop --max-new-tokens 1 --seed 1")
