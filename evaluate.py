@@ -46,7 +46,7 @@ from clinicalgpt.evaluation.verdicts import read_labels
 from clinicalgpt.files import read_json, write_json, write_jsonl
 from clinicalgpt.judge import GraphJudge
 from clinicalgpt.pretrain import tiny_base
-from clinicalgpt.report import results_section, write_report
+from clinicalgpt.report import results_section, run_section, write_report
 from clinicalgpt.run import device_of, dtype_of, load_reward, versions
 
 
@@ -101,6 +101,10 @@ def main(cfg):
     judges = open_judges(cfg, graph, cache)
     folders = {name: source for name, source in sources.items() if parse_source(source)[0] == "folder"}
     digests = {folder: digest_of(folder) for folder in [*folders.values(), *filter(None, [cfg.reward])]}
+    runs = {name: folder for name, folder in {**folders, "reward": cfg.reward}.items()
+            if folder and (Path(folder) / "metrics.jsonl").is_file()}
+    for folder in runs.values():
+        run_section(folder)                                     # a log that cannot be shown
 
     answers = dict.fromkeys(sources)                            # 2. every model answers all, files first
     for name in sorted(sources, key=lambda name: parse_source(sources[name])[0] != "file"):
@@ -129,8 +133,6 @@ def main(cfg):
     below, table = contaminated(records, files, absent)
     tables |= {"Contamination": table} if files else {}
 
-    runs = {name: folder for name, folder in {**folders, "reward": cfg.reward}.items()       # 5. files
-            if folder and (Path(folder) / "metrics.jsonl").is_file()}
     known, shown = facts(cfg, sources, digests, files), differing(records, answers, judgements, cfg.last_turn)
     write_json(out / "results.json", {"rows": rows, "contamination": below, "tables": tables,
                                       "facts": dict(known)})

@@ -71,14 +71,15 @@ def key_of(*parts):
 class FileModel:
     """The answers in a file, of one task and one model if it has several.  An answer is a text, a list of
     texts (one to each turn of a dialogue, whose id is asked for as often), or {"text"}; null beside a
-    "failure" is a Failure.  With `partial`, there may be answers that nobody asks for."""
+    "failure" is a Failure.  With `partial`, there may be answers that nobody asks for; with `named`, the
+    model has to be that of the file even if there is but one."""
     gives_logp = False
 
-    def __init__(self, path, task="", model="", partial=False):
+    def __init__(self, path, task="", model="", partial=False, named=False):
         self.path, self.partial, self.answers = path, partial, {}        # id -> (line, replies)
         records = [(line, r) for line, r in read_jsonl(path) if not task or r.get("task", task) == task]
         models = sorted({str(record.get("model", "")) for _, record in records})
-        if len(models) > 1 and model not in models:
+        if model not in models and (len(models) > 1 or named and models not in ([], [""])):
             raise ValueError(f"{path}: answers of the models {', '.join(models)}; name one of them, not "
                              f"{model!r}")
         for line, record in records:

@@ -22,9 +22,9 @@ def arg(default, help, tiny=None):
 
 
 def number(word):
-    value = float(word)
-    if not math.isfinite(value):
-        raise ValueError(f"{word} is no number")
+    """A finite float.  argparse says "invalid number value", by this function's name."""
+    if not math.isfinite(value := float(word)):
+        raise ValueError
     return value
 
 
@@ -76,6 +76,6 @@ def run_main(main, Config):
         print(f"{sys.argv[0]}: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print(f"{sys.argv[0]}: interrupted; what is on disk is whole, --help says how to go on",
+        print(f"{sys.argv[0]}: interrupted; what is on disk is whole, --help says how to continue",
               file=sys.stderr)
         sys.exit(130)

@@ -20,13 +20,14 @@ from collections import Counter, defaultdict
 from data.health_records import group_of
 
 CLAUSE = r"(?:^|[\n。;,!]|(?<=\. ))\s?(?:(?:综上所?述?|因此|所以|(?i:so|therefore|thus|overall)),?\s?)?"
-CUES = [re.compile(CLAUSE + cue + r"\s*") for cue in (           # the second where the first is nowhere
+CUES = [re.compile(CLAUSE + cue + r"\s*") for cue in (           # each where those before are nowhere
     r"(?:(?:初步|入院|出院|临床|门诊|最终|最后|主要|西医|最可能的?|[该此本]?(?:患[者儿]|病人)的?)*"
     r"(?:诊断(?:结果|结论|意见)?\s?(?:考虑)?(?:是|为|:|\n)|确诊(?:为|:))"
     r"|(?i:(?:(?:the|this|my|most|likely|final|primary|principal|working|probable|provisional|patient's) )*"
     r"diagnosis(?: (?:is|would be)|\s?:| -)(?: ?most likely)?))\s?:?",
     r"(?:最可能(?:是|为)|(?:患[者儿]|病人)?(?:首先)?考虑(?:诊断)?(?:是|为|:)?"
-    r"|(?i:(?:the |this )?patient (?:most likely |probably )?has\b))")]
+    r"|(?i:(?:the |this )?patient (?:(?:most |very )?likely|probably) has\b))",
+    r"\A(?i:(?:the |this )?patient has\b)")]
 NUMBER = re.compile(r"(?:^|(?<=[\s。;,]))[(]?\d{1,2}[.、:)](?!\d)\s?", re.M)
 STOP = re.compile(                                     # what follows is no name any more
     r"\n|。|:|\s-\s|\.\s+(?=[A-Z])"
@@ -48,7 +49,8 @@ DOTTED = r"[A-Z]\d[\dA-Z]\.(?:\d{1,3}|\d?x\d\d)(?:x\d{3})?"
 CODE_BESIDE = re.compile(
     rf"(?:ICD-?10)?[:\s]*[(\[]\s*(?:ICD-?10)?[:\s]*{CODE}\s*[)\]]"
     rf"|^\s*{DOTTED}[\s:,]+|[\s:,]+{DOTTED}\s*$", re.I)
-SHORT = re.compile(r"\(\s*[A-Za-z][A-Za-z0-9-]{1,7}\s*\)")       # an abbreviation beside its name
+SHORT = re.compile(r"\(\s*(?=[\w-]*[A-Z][\w-]*[A-Z])[A-Za-z][A-Za-z0-9-]{1,7}\s*\)")      # an abbreviation
+SIGN = re.compile(r"(?<=[a-z0-9])[+-](?![a-z0-9])")              # HER2+ is not HER2-
 ROMAN = {numeral: i for row in ("i ii iii iv v vi", "一 二 三 四 五 六")
          for i, numeral in enumerate(row.split(), 1)}
 ROMANS = "iii|ii|iv|i|vi|v"
@@ -73,14 +75,17 @@ def normal(name):
         rest = re.sub(r"(?<=^[\dx])00$|(?<=^\dx)00$", "", rest).rstrip("x")
         return f"{category}.{rest}" if rest else category
     text = DEGREE.sub(lambda found: str(ROMAN[found[found.lastindex]]), text)
+    text = SIGN.sub(lambda found: {"+": " positive", "-": " negative"}[found[0]], text)
     return re.sub(r"[\W_]+", "", re.sub(r"^(?:the|an?)\s", "", text))
 
 
 def spellings(name):
-    """The name as it is, and without a code or an abbreviation beside it."""
+    """{(form, is an abbreviation beside it gone)}: the name as it is, without a code, without both."""
     name = unicodedata.normalize("NFKC", name)
     without = CODE_BESIDE.sub("", name)
-    return {normal(form) for form in (name, without, SHORT.sub("", without))} - {""}
+    short = SHORT.sub("", without)
+    forms = {(normal(name), False), (normal(without), False), (normal(short), short != without)}
+    return {(form, gone) for form, gone in forms if form}
 
 
 def same(name, right):
@@ -90,9 +95,11 @@ def same(name, right):
 
 
 def known(record):
-    """All that counts as right."""
+    """All spellings that count as right.  One side may lack an abbreviation, but not both: hepatitis (HBV) is
+    not hepatitis (HAV)."""
     meta = record["meta"]
-    return set().union(*map(spellings, (meta["label"], *meta.get("aliases", ()))))
+    forms = set().union(*map(spellings, (meta["label"], *meta.get("aliases", ()))))
+    return {(form, gone) for form, bare in forms for gone in ({False} if bare else {False, True})}
 
 
 def stated(text):

@@ -40,7 +40,8 @@ WHOLE = re.compile(r"(?:\s?[)\]】”\"'」])*\s?(?:is correct|is right|正确|�
 CHINESE_CUE = (
     r"(?:答案[】\])]?\s?(?:应该是|应当是|应该为|应当为|应是|应为|应选择?|就是|是|为|选择?|:)"
     r"|(?:正确|最佳|最合适|最恰当|符合题意)的?选项\s?(?:应该是|应是|应为|是|为|:)"
-    r"|(?:^|[。,;:\n]|故应?|应该?|因此|所以|本题|我|可|宜|则|即|最佳|答案】)\s?选择?)\s?:?\s?(?:选?项\s?)?\s?")
+    r"|(?:^|[。,;:\n]|故应?|应该?|因此|所以|本题|我|可|宜|则|即|最佳|答案】)\s?选择?)\s?:?\s?"
+    r"(?:应?选(?:择|项)?|项)?\s?")
 ENGLISH_CUE = (
     r"(?:\b(?:answers?|(?:correct|best|right|most likely|most appropriate) (?:option|choice|response))"
     r"(?: (?:here|choice|option|to (?:this|the) question))?"
@@ -56,6 +57,8 @@ AFTERWARDS = re.compile(                               # B is the correct answer
     r"|[是为](?:本题的?)?(?:正确|最佳)的?(?:答案|选项))")
 UNSURE = re.compile(r"不|并非|如果|若|假如|或|\b(?:not|never|if|unless|whether|n?either|n?or|and|cannot"
                     r"|[a-z]+n't)\b", re.I)
+CUE_UNSURE = re.compile(r"不|并非|如果|若|假如|或|错误|干扰|\b(?:not|never|if|unless|whether|n?either|nor"
+                        r"|cannot|incorrect|wrong|least|[a-z]+n't)\b", re.I)
 OPTION_LINE = re.compile(r"^\s?[(\[]?([A-Z])[)\]]?\s?[.、:)]", re.M)
 REFERS = re.compile(                                   # an option that speaks of others: their order matters
     r"(?:以上|以下|下列)(?:都|均|皆|全|各|选|所有|答案|说法|[二两三四五几])|上述|前述"
@@ -68,7 +71,8 @@ REFERS = re.compile(                                   # an option that speaks o
 def plain(text):
     """Half-width, without marks of Markdown and LaTeX, one space for many."""
     text = unicodedata.normalize("NFKC", text).replace("’", "'").replace("‘", "'")
-    text = re.sub(r"\\(?:boxed|text|mathrm)\s*\{([^{}]*)\}", r"\1", text)
+    for _ in range(2):                                 # \boxed{\text{B}}
+        text = re.sub(r"\\(?:boxed|text|mathrm)\s*\{([^{}]*)\}", r"\1", text)
     text = re.sub(r"[*`$#]|__", "", text)
     return re.sub(r"[^\S\n]+", " ", text).strip()
 
@@ -130,7 +134,7 @@ def clause(text, end, stops):
 
 def statements(text, texts):
     for cue in CUE.finditer(text):
-        if not UNSURE.search(clause(text, cue.start(), "。.!?;,\n")):
+        if not CUE_UNSURE.search(clause(text, cue.start(), "。.!?;,\n")):
             yield reading(text, cue.end(), texts, END)
     for cue in BARE_CUE.finditer(text):
         yield reading(text, cue.end(), texts, LINE_END)

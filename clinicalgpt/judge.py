@@ -29,8 +29,11 @@ RELATIONS = ("symptom", "manifestation", "examination", "treatment", "complicati
              "main_use", "indication", "interaction")
 MARGIN = 0.05                                          # a tie: less than one fact of eight
 DENIALS = {tuple(tokens(words)) for words in (
-    "无", "没有", "不会", "不会有", "不会出现", "不会引起", "不会导致", "不伴", "不包括", "不是", "并非",
-    "no", "not", "without", "never", "not cause", "not include", "rather than")}
+    "无", "没有", "否认", "不会", "不会有", "不会出现", "不常出现", "不会引起", "不能引起",
+    "不会导致", "不能导致", "不伴", "不伴有", "不能", "不包括", "不是", "并非",
+    "no", "not", "cannot", "without", "never", "not cause", "cannot cause", "not lead to", "not include",
+    "rather than")}
+FILLERS = {*tokens("明显"), "any", "significant", "usually", "typically"}      # between a denial and a name
 JOINERS = {"、", "或", "和", "及", ",", "or", "and", "nor"}    # a denial reaches over: no fever or cough
 SWAPPED = {"A": "B", "B": "A", "tie": "tie"}
 OUTCOME = {"A": "win", "B": "lose", "tie": "tie"}
@@ -79,7 +82,7 @@ class GraphJudge:
         for disease in graph.heads("alias"):
             for alias in graph.tails(disease, "alias"):
                 self.names.setdefault(tuple(tokens(alias)), disease)
-        self.longest = max(map(len, self.names))
+        self.longest = max(map(len, self.names), default=0)
 
     def name(self, words):
         return self.names.setdefault(tuple(tokens(words)), words)
@@ -87,13 +90,14 @@ class GraphJudge:
     def named(self, answer):
         """Names in the answer, left to right, the longest at each place.  Tokens are whole words: there is no
         "fever" in "feverfew", and none in "yellow fever" where the graph knows that."""
-        words, start, end, denied = tokens(answer), 0, 0, False
+        words, start, end, denied = tokens(re.sub(r"n['’]t\b", " not", answer.lower())), 0, 0, False
         while start < len(words):
             for stop in range(min(start + self.longest, len(words)), start, -1):
                 if name := self.names.get(tuple(words[start:stop])):
                     between = words[end:start]         # since the name before
                     joined = bool(between) and JOINERS.issuperset(between)
-                    denied = (denied and joined) or any(tuple(between[-n:]) in DENIALS for n in (1, 2, 3, 4))
+                    plain = [word for word in between if word not in FILLERS]
+                    denied = (denied and joined) or any(tuple(plain[-n:]) in DENIALS for n in (1, 2, 3, 4))
                     if not denied:
                         yield name
                     start = end = stop
@@ -109,13 +113,16 @@ class GraphJudge:
     def score(self, head, relation, answer):
         return -1.0 if degenerate(answer) else self.facts(head, relation, answer).f1
 
+    def asked(self, record):
+        """(head by its name in the graph, relation); None where the graph has no answer."""
+        meta = record.get("meta", {})
+        place = self.names.get(tuple(tokens(str(meta.get("head", ""))))), str(meta.get("relation"))
+        return place if place in self.truth else None
+
     def __call__(self, record, answer_a, answer_b):
         """The answer with the higher score, a tie within the margin, None where the graph has no answer."""
-        head, relation = record["meta"].get("head", ""), record["meta"].get("relation")
-        head = self.names.get(tuple(tokens(head)))
-        if (head, relation) not in self.truth:
-            return None
-        return higher(*(self.score(head, relation, answer) for answer in (answer_a, answer_b)))
+        place = self.asked(record)
+        return place and higher(*(self.score(*place, answer) for answer in (answer_a, answer_b)))
 
 
 class FactsJudge:
@@ -142,7 +149,7 @@ class FactsJudge:
     score = GraphJudge.score
 
     def __call__(self, record, answer_a, answer_b):
-        head, relation = record["meta"].get("head", ""), record["meta"].get("relation")
+        head, relation = (str(record["meta"].get(name, "")) for name in ("head", "relation"))
         head = self.heads.get(head.lower())
         if not self.graph.tails(head, relation):
             return None

@@ -28,7 +28,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from clinicalgpt.cli import Parser, parse
+from clinicalgpt.cli import Parser, number, parse
 from clinicalgpt.config import ModelConfig, read_config
 from clinicalgpt.files import model_folder, read_json
 from clinicalgpt.lora import add_lora, lora_layers
@@ -158,7 +158,7 @@ def block_gradients(part, N):
 def without_gradient(part, N):
     """What a pass needs that keeps nothing."""
     config = part.config
-    each = part.item * (2 + (config.mlp == "swiglu") + (part.rank > 0))
+    each = part.item * (2 + (config.mlp == "swiglu"))
     each = 8 if part.item == 2 and part.rank else each
     casts = 0 if part.rank else config.layers * block_casts(part)
     return N * (config.inner * each + 3 * config.width * part.stream) + casts
@@ -359,7 +359,7 @@ def main(argv=None):
     """Print what a stage will need, phase by phase.  Its script's flags, and:"""
     parser = Parser(prog="python -m clinicalgpt.memory", description=main.__doc__, allow_abbrev=False)
     parser.add_argument("stage", choices=("sft", "reward", "ppo"))
-    parser.add_argument("--limit", type=float, default=float("inf"), help="GiB that there are")
+    parser.add_argument("--limit", type=number, default=float("inf"), help="GiB that there are")
     own, flags = parser.parse_known_args(argv)
     stage, script = own.stage, importlib.import_module(f"train_{own.stage}")
     if "--base" in flags and "--init" not in flags:

@@ -16,14 +16,13 @@ inputs give the same bytes.
 
 What a model or a file says is text: it is escaped on its way into the page and into the Markdown.
 """
-import json
 import math
 import re
 import unicodedata
 from html import escape
 from pathlib import Path
 
-from clinicalgpt.files import write_text
+from clinicalgpt.files import read_jsonl, write_text
 from clinicalgpt.plots import groups_plot, number, plots, sparkline
 
 BEST = " \u25b2"
@@ -83,16 +82,11 @@ summary { cursor: pointer; color: var(--soft); font-size: .9rem }
 
 def read_metrics(folder):
     """{quantity: [(step, value)]}, in order of mention.  A step written twice counts as written last."""
-    path, curves = Path(folder) / "metrics.jsonl", {}
-    for place, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        try:
-            record = json.loads(line)
-            step = int(record["step"])
-        except (ValueError, TypeError, KeyError):
-            raise ValueError(f"{path}:{place}: not a JSON object with a 'step'; remove the line") from None
+    curves = {}
+    for record in log_of(Path(folder) / "metrics.jsonl", step=int):
         for key, value in record.items():
             if key not in ("step", "time") and type(value) in (int, float):
-                curves.setdefault(key, {})[step] = value
+                curves.setdefault(key, {})[record["step"]] = value
     return {key: sorted(points.items()) for key, points in curves.items()}
 
 
@@ -202,6 +196,16 @@ def samples_section(samples):
     return "".join(page), "\n".join(text)
 
 
+def log_of(path, **kinds):
+    """The lines of a run's log.  Raises ValueError for one that lacks a field of these names and kinds."""
+    for line, row in read_jsonl(path):
+        for name, kind in kinds.items():
+            if type(row.get(name)) is not kind:
+                raise ValueError(f"{path}:{line}: no {name!r} that is {kind.__name__} (found {sorted(row)}); "
+                                 "remove the line")
+        yield row
+
+
 def run_section(folder):
     curves, config = read_metrics(folder), Path(folder) / "config.json"
     page, rows = f'<div class="plots">{"".join(plots(curves))}</div>', []
@@ -212,7 +216,7 @@ def run_section(folder):
         rows.append([name, *numbers, sparkline(points)])
     text = markdown_table([["quantity", "first", "lowest", "highest", "last", "curve"], *rows])
     if (folder := Path(folder) / "alarms.jsonl").is_file():
-        alarms = [json.loads(line) for line in folder.read_text(encoding="utf-8").splitlines()]
+        alarms = log_of(folder, step=int, alarm=str, why=str)
         words = [f"ALARM at step {alarm['step']}, {alarm['alarm']}: {alarm['why']}" for alarm in alarms]
         page = "".join(f'<p class="bad">{escape(line)}</p>' for line in words) + page
         text = "".join(f"{markdown(line)}\n\n" for line in words) + text
@@ -229,8 +233,7 @@ def run_section(folder):
 def said_over_time(folder, prompts=3):
     """Samples for samples_section: what a run said to the same prompts at first, half-way and at last."""
     path, said = folder / "samples.jsonl", {}
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
-        sample = json.loads(line)
+    for sample in log_of(path, step=int, prompt=str, answer=str) if path.is_file() else ():
         said.setdefault(sample["prompt"], {})[f"step {sample['step']}"] = sample["answer"]
     repeated = [(prompt, list(answers.items())) for prompt, answers in said.items() if len(answers) > 1]
     return [{"question": prompt, "answers": dict((answers[0], answers[len(answers) // 2], answers[-1]))}

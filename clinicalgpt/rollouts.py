@@ -85,7 +85,9 @@ def judged(roles, examples, ended_B, cfg, run):
     """(parts of the reward, share of repeated pairs, score_B: the parts' sum less the penalties)."""
     rewards = reward_parts(roles, examples, cfg, run)
     repeated_B = torch.tensor([repeated_share(e.ids[-sum(e.answer):]) for e in examples], device=run.device)
-    fined_B = cfg.repetition_penalty * repeated_B + cfg.missing_end_penalty * ~ended_B
+    fined_B = cfg.repetition_penalty * repeated_B
+    if cfg.unfinished == "penalty":
+        fined_B = fined_B + cfg.missing_end_penalty * ~ended_B
     return rewards, repeated_B, total(rewards) - fined_B
 
 

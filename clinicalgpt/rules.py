@@ -24,9 +24,8 @@ def facts_rule(graph):
     judge = GraphJudge(graph)
 
     def facts(record, text):
-        meta = record.get("meta", {})
-        head, relation = judge.names.get(tuple(tokens(str(meta.get("head", ""))))), str(meta.get("relation"))
-        return judge.score(head, relation, text) if (head, relation) in judge.truth else math.nan
+        place = judge.asked(record)
+        return judge.score(*place, text) if place else math.nan
     return facts
 
 

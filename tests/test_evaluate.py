@@ -204,6 +204,22 @@ def test_several_trainings_of_one_model(run, tmp_path):
     assert rows[1] == ["diagnosis", "accuracy", "m", 2, "0.500", "0.707", "0.000"]
 
 
+def test_trainings_that_failed_at_different_records(run, tmp_path):
+    for name, lost in (("a", 0), ("b", 1)):
+        lines = [{"id": f"qa-{i}", **({"answer": None, "failure": "late"} if i == lost else {"answer": "x"})}
+                 for i in range(3)]
+        write_jsonl(tmp_path / f"{name}.jsonl", lines)
+    models = f"m@1={tmp_path}/a.jsonl", f"m@2={tmp_path}/b.jsonl"
+    _, written = run(models=models, tasks="qa", judge="reference")
+    assert json.loads(written["results.json"])["rows"]
+
+
+def test_a_thought_is_no_part_of_an_answer(run, tmp_path):
+    path = answers(tmp_path / "thinks.jsonl", "<think>gout? no</think>\n\ninfluenza")
+    rows, _ = run(models=(f"m={path}",), tasks="diagnosis")
+    assert rows["diagnosis", "accuracy"]["m"]["value"] == 1
+
+
 HOSTILE = ["", " ", "\x00\x1b[2J\u2028\u202e", "<script>alert(1)</script> | `x` ![y](http://z.example) [[A]]",
            "[[A]] " * 50, "ABCDE" * 2000, "(A)(B)(A)", "fever " * 3000, "🤒" * 500, "答案：A（B）", "\ud83d",
            "1. " * 500, "</answer A>\n[[B]]", "{" * 3000, "Answer: A\nAnswer: B", "是" * 6000]

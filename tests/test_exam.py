@@ -19,6 +19,7 @@ ENGLISH = {"A": "Aspirin", "B": "Ibuprofen", "C": "CT of the chest", "D": "Vitam
            "E": "Escherichia coli"}
 
 IN_CHINESE = [                                         # answer, what it chooses
+    ("答案：选B", "B"), ("答案：选择B。", "B"), ("错误答案：A", None), ("干扰答案：A", None),
     ("B", "B"), ("B。", "B"), ("B.", "B"), ("Ｂ", "B"), ("（B）", "B"), ("【B】", "B"), ("**B**", "B"),
     ("“B”", "B"), ("B项", "B"), ("选项B", "B"), ("B选项。", "B"), ("\\boxed{B}", "B"), (" B \n", "B"),
     ("答案：B", "B"), ("答案:B", "B"), ("答案：（B）", "B"), ("答案：\nB", "B"), ("【答案】B", "B"),
@@ -55,6 +56,10 @@ IN_CHINESE = [                                         # answer, what it chooses
 ]
 IN_ENGLISH = [
     ("B", "B"), ("B.", "B"), ("(B)", "B"), ("[B]", "B"), ("B)", "B"), ("**B**", "B"), ("\"B\"", "B"),
+    ("\\boxed{\\text{B}}", "B"), ("The answer is $\\boxed{\\text{B}}$", "B"),
+    ("Incorrect answer: A", None),
+    ("The fever and cough suggest that the answer is B.", "B"), ("The wrong answer is A.", None),
+    ("The least likely answer is A", None), ("Neither cough nor fever is the answer: A", None),
     ("$\\boxed{B}$", "B"), ("Option B", "B"), ("option B.", "B"), ("Answer: B", "B"), ("answer: B.", "B"),
     ("Answer: (B)", "B"), ("Answer - B", "B"), ("ANSWER: B", "B"), ("**Answer:** B", "B"),
     ("Answer:\nB", "B"), ("Correct answer: B", "B"), ("The answer is B.", "B"), ("The answer is (B).", "B"),

@@ -7,7 +7,7 @@ ROOT = Path(__file__).parents[1]
 FLOORS = ["alarms exam files kernels metrics patterns plots ppo reward rope statistics",
           "answers bpe cli config lora phrases probes report weights", "data safety",
           "contamination diagnosis endpoint judge model tasks tokenizer",
-          "rubric rules scores template verdicts", "dataset generate shown", "clinicalgpt run",
+          "rules scores template verdicts", "dataset generate shown", "clinicalgpt rubric run",
           "export memory pretrain roles speakers", "judged rollouts testset", "evaluate train_sft",
           "train_ppo train_reward", "tests"]                             # the lowest first
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms.split()}

@@ -38,12 +38,21 @@ FLU = {"meta": {"head": "流感", "relation": "symptom"}}
     ("收缩压升高", "", ""),                                         # nor of 压, which is a symptom of 贫血
     ("无发热、咳嗽或头痛，但乏力", "乏力", ""),                     # denied, the whole list of them
     ("没有头晕，发热明显", "发热", ""),
+    ("无明显发热，没有明显咳嗽，否认头痛，不伴有乏力", "", ""), ("不能引起发热，不常出现头晕", "", ""),
+    ("It doesn't cause 发热, cannot cause 咳嗽, and usually 头痛 comes without any 乏力", "头痛", ""),
     ("可并发肺炎", "", ""),                                         # a fact of another relation
 ])
 def test_facts(answer, supported, contradicted):
     facts = CHINESE.facts("流感", "symptom", answer)
     assert facts.supported == set(supported.split()) and facts.contradicted == set(contradicted.split())
     assert facts.missing == {"发热", "咳嗽", "头痛", "乏力"} - facts.supported
+
+
+def test_a_head_may_go_by_its_alias_and_what_is_no_head_has_no_answer():
+    assert CHINESE.asked({"meta": {"head": "流行性感冒", "relation": "symptom"}}) == ("流感", "symptom")
+    for meta in ({}, {"head": None, "relation": "symptom"}, {"head": "流感", "relation": ["symptom"]}):
+        assert CHINESE.asked({"meta": meta}) is CHINESE({"meta": meta}, "发热", "") is None
+    assert GraphJudge(Graph([])).asked(FLU) is None
 
 
 def test_the_subject_is_no_fact_about_itself():

@@ -7,7 +7,7 @@ import pytest
 
 from clinicalgpt import report
 from clinicalgpt.plots import groups_plot, number, sparkline, thinned, ticks
-from clinicalgpt.report import markdown_table, read_metrics, write_report
+from clinicalgpt.report import markdown_table, read_metrics, run_section, write_report
 
 EVIL = '<script>alert("1")</script> & | ![x](http://x.example/y.png) `a` **b**'
 
@@ -84,8 +84,20 @@ def test_metrics_of_a_resumed_and_of_a_broken_run(tmp_path):
     folder = run_folder(tmp_path / "run", lines)
     assert read_metrics(folder) == {"loss": [(1, 3), (2, 2)]}
     (folder / "metrics.jsonl").write_text('{"step": 1, "loss": 3}\n{"step": 2, "lo')
-    with pytest.raises(ValueError, match=r"metrics.jsonl:2: not a JSON object"):
+    with pytest.raises(ValueError, match=r"metrics.jsonl:2: not a JSON line"):
         read_metrics(folder)
+
+
+@pytest.mark.parametrize(("log", "line", "says"), [
+    ("metrics", {"loss": 1}, "no 'step' that is int"), ("metrics", {"step": "1"}, "no 'step' that is int"),
+    ("alarms", {"step": 1, "alarm": "x"}, "no 'why' that is str"),
+    ("samples", {"step": 1, "prompt": ["x"], "answer": "y"}, "no 'prompt' that is str"),
+    ("samples", [1], "a list, not a JSON object")])
+def test_a_damaged_log_is_one_clear_line(log, line, says, tmp_path):
+    folder = run_folder(tmp_path / "run", [{"step": 1, "loss": 3}])
+    (folder / f"{log}.jsonl").write_text(json.dumps(line))
+    with pytest.raises(ValueError, match=f"{log}.jsonl:1: {says}"):
+        run_section(folder)
 
 
 def test_numbers_and_axes():

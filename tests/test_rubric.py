@@ -140,8 +140,10 @@ GOOD = record(criterion("a", 5))
     ({"rubrics": [criterion("a", float("nan"))]}, "is nan"), ({"rubrics": [{"criterion": "a"}]}, "is None"),
     ({"rubrics": [criterion("a", -5)]}, "no criterion with positive points"),
     ({"rubrics": [criterion("a", 5) | {"tags": "x"}]}, "rubric 1: 'tags' is 'x'"),
-    ({"example_tags": [1]}, "'example_tags' is [1]"), ({"messages": []}, "'messages' must be"),
-    ({"messages": [{"role": "user"}]}, "'messages' must be"),
+    ({"example_tags": [1]}, "'example_tags' is [1]"), ({"messages": []}, "no 'messages' list"),
+    ({"messages": [{"role": "user"}]}, "a user message without text"),
+    ({"messages": [{"role": "tool", "content": "x"}]}, "unknown role 'tool'"),
+    ({"messages": [*GOOD["messages"], {"role": "assistant", "content": "x"}]}, "it must be the user's"),
 ])
 def test_bad_rubrics_are_one_clear_line(jsonl, change, says):
     assert len(read_rubrics(jsonl(GOOD, GOOD))) == 2
@@ -160,3 +162,4 @@ def test_healthbench_names_its_fields_otherwise(jsonl):
     theirs = {"prompt_id": GOOD["id"], "prompt": GOOD["messages"], "rubrics": GOOD["rubrics"],
               "example_tags": GOOD["example_tags"], "canary": "keep out of training"}
     assert read_rubrics(jsonl(theirs)) == [GOOD | {"canary": "keep out of training"}]
+    assert read_rubrics(jsonl(GOOD | {"prompt": "ours stays"}))[0]["messages"] == GOOD["messages"]

@@ -14,7 +14,9 @@ from clinicalgpt.evaluation.scores import (
 )
 from clinicalgpt.evaluation.tasks import doctor_turns
 from clinicalgpt.exam import rotations
+from clinicalgpt.judge import GraphJudge
 from clinicalgpt.statistics import difference, interval, mcnemar, ratio, wilson
+from data.knowledge_graph import Graph, Triple
 
 
 def value(score):
@@ -196,6 +198,23 @@ def test_no_metric_of_length_or_form_has_a_winner():
                 "long": measure_dialogue(records, [[Reply("two three four five six")] for _ in records])}
     rows = {row["metric"]: row["best"] for row in rows_of("dialogue", records, measured)}
     assert rows["ROUGE-1"] == "short" and rows["length"] is rows["repetition"] is rows["end rate"] is None
+
+
+def test_several_right_answers_are_no_part_of_log_p_over_rotations():
+    asked = exam("1", "A", "x"), exam("2", "AB", "x")
+    records = [turned for record in asked for turned in rotations(record)]
+    right = {"A": {"a": 0.0, "b": -99.0}, "B": {"a": -99.0, "b": 0.0}}
+    said_of = [said("?", **right.get(record["meta"]["answer"], {})) for record in records]
+    scores = measure_exam(records, said_of)
+    assert value(scores["accuracy"]) == value(scores["right in all rotations, letter"]) == 1
+
+
+def test_facts_are_asked_of_an_alias():
+    judge = GraphJudge(Graph([Triple("influenza", "disease", "symptom", "fever", "any"),
+                              Triple("influenza", "disease", "alias", "flu", "any")]))
+    records = [dialogue("0", "a", "one")]
+    records[0]["meta"] = {"head": "flu", "relation": "symptom"}
+    assert value(measure_qa(records, [Reply("a fever")], judge)["F1 of facts"]) == 1
 
 
 def test_qa_counts_a_failure_nowhere_but_in_its_row():

@@ -122,6 +122,17 @@ def test_a_file_of_answers_is_opened_by_task_and_model(tmp_path):
     assert speakers["exam"].replies([ask("?")], ["1"]) == ["exam y"]
     speakers = open_speakers("x", str(path), ["qa"], EvalConfig(), None, {})
     assert speakers["qa"].replies([ask("?")], ["1"]) == ["qa x"]
+    path.write_text(json.dumps(lines[0]))
+    with pytest.raises(ValueError, match="answers of the models x; name one of them, not 'y'"):
+        open_speakers("old", f"{path}#y", ["qa"], EvalConfig(), None, {})
+    assert open_speakers("old", str(path), ["qa"], EvalConfig(), None, {})["qa"].knows(["1"])
+
+
+def test_weights_that_are_no_numbers_score_no_option(speaker):
+    damaged = speaker()
+    damaged.model.final_norm.weight.data.fill_(math.nan)
+    with pytest.raises(ValueError, match="test: a log-probability is no number"):
+        damaged.logp(QUESTIONS)
 
 
 def test_the_hash_of_a_model_changes_with_its_weights_its_words_and_its_trunk(tmp_path, tokenizer):

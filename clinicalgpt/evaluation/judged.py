@@ -11,6 +11,7 @@ judge decides, see judge.py; what many verdicts say together, verdicts.py; crite
 Every pair of models is judged once on each question, in both orders; the other model's row is its mirror.
 """
 import itertools
+import math
 
 import torch
 
@@ -83,6 +84,8 @@ def reward_scores(reward, records, answers, cfg):
     with adapter(model, name):
         for part in micro_batches(examples, cfg.micro_batch_tokens):
             scores += last_token_score(model, head, pack(part, model.device)).tolist()
+    if not all(map(math.isfinite, scores)):
+        raise ValueError(f"{cfg.reward}: a score is no number; its weights are damaged")
     return dict(zip(keys, scores))
 
 

@@ -26,6 +26,7 @@ from collections import defaultdict
 import numpy as np
 
 from clinicalgpt.answers import Failure
+from clinicalgpt.dataset import check_messages
 from clinicalgpt.files import read_jsonl
 from clinicalgpt.judge import ask_all, marked
 
@@ -104,12 +105,9 @@ def read_rubrics(path):
     """The records of a file, checked."""
     records = []
     for line, fields in read_jsonl(path):
-        record = {HEALTHBENCH.get(name, name): value for name, value in fields.items()}
-        messages = record.get("messages")
-        if not (isinstance(messages, list) and messages and all(
-                isinstance(m, dict) and isinstance(m.get("role"), str) and isinstance(m.get("content"), str)
-                for m in messages)):
-            raise ValueError(f"{path}:{line}: 'messages' must be a list of {{'role', 'content'}}")
+        record = {ours: fields[name] for name, ours in HEALTHBENCH.items() if name in fields}
+        record |= {name: value for name, value in fields.items() if name not in HEALTHBENCH}
+        check_messages(record, f"{path}:{line}", ends_with="user")
         check_rubrics(record, f"{path}:{line}")
         records.append(record)
     return records

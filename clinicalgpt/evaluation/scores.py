@@ -141,7 +141,9 @@ def measure_exam(records, answers):
                 scores["partial credit, written"] = mean(credit, "letters chosen and right over letters "
                                                          "chosen or right; no part of any accuracy")
         if len(asked) > len(first) and way != "option text by characters":
-            turned |= of_rotations([record for record, _ in asked], choices_of(*zip(*asked), way), way)
+            single = [pair for pair in asked if way == "written" or len(pair[0]["meta"]["answer"]) == 1]
+            if single:
+                turned |= of_rotations([record for record, _ in single], choices_of(*zip(*single), way), way)
     return scores | failed([answer["text"] for _, answer in first]) | grouped | turned
 
 
@@ -202,12 +204,12 @@ def measure_qa(records, answers, judge=None, reward=None):
     """judge: a GraphJudge; reward: {(record id, answer): score}."""
     lengths = [None if isinstance(answer, Failure) else len(answer) for answer in answers]
     scores = {"characters": mean(lengths, "mean length of an answer", "")}
-    known = [judge is not None and judge(record, "", "") is not None for record in records]
+    known = [judge and judge.asked(record) for record in records]
     if any(known):
-        f1 = [max(judge.score(record["meta"]["head"], record["meta"]["relation"], text_of(answer)), 0)
-              if here else None for here, record, answer in zip(known, records, answers)]
-        scores["F1 of facts"] = mean(f1, f"{sum(known)} questions that the graph answers: judge.py; empty "
-                                     "and degenerate answers 0")
+        f1 = [max(judge.score(*place, text_of(answer)), 0) if place else None
+              for place, answer in zip(known, answers)]
+        note = "questions that the graph answers: judge.py; empty and degenerate answers 0"
+        scores["F1 of facts"] = mean(f1, f"{sum(map(bool, known))} {note}")
     if reward:
         found = [reward.get((record["id"], answer)) for record, answer in zip(records, answers)]
         scores["reward"] = mean(found, "of the reward model; answers that failed have none")

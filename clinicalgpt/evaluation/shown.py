@@ -129,7 +129,8 @@ def over_trainings(task, measured, rows):
         for kind, names in kinds.items():
             if len(names) > 1 and row["main"] and set(names) <= set(row["models"]):
                 tables = [measured[name][row["metric"]].table for name in names]
-                if all(table.shape[1] == 2 and set(table[:, 1]) <= {0, 1} for table in tables):
+                if all(table.shape[1] == 2 and set(table[:, 1]) <= {0, 1}
+                       and (table[:, 1] == tables[0][:, 1]).all() for table in tables):
                     values = [table[table[:, 1] > 0, 0] for table in tables]
                 else:
                     values = [[row["models"][name]["value"]] for name in names]

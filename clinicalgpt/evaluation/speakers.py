@@ -68,6 +68,8 @@ class Speaker:
         def make(rows):
             examples = [example for i in rows for example in groups[i]]
             logp_M, _ = self.model.score(pack(examples, self.model.device))
+            if logp_M.isnan().any():                            # the first option would be the likeliest
+                raise ValueError(f"{self.label}: a log-probability is no number; the weights are damaged")
             sums = iter([share.sum().item() for share in logp_M.split([sum(e.answer) for e in examples])])
             for i in rows:
                 yield Reply(json.dumps([round(next(sums), DIGITS) for _ in groups[i]]))
@@ -129,8 +131,8 @@ def open_speakers(name, source, tasks, cfg, cache, digests):
         return {task: open_endpoint(source, settings, cache, cfg, cfg.model_key, f"{name}: {task}")
                 for task in tasks}
     if kind == "file":
-        return {task: FileModel(where, task, model or name, partial=len(tasks) > 1 or cfg.limit > 0)
-                for task in tasks}
+        partial = len(tasks) > 1 or cfg.limit > 0
+        return {task: FileModel(where, task, model or name, partial, named=bool(model)) for task in tasks}
     device = device_of(cfg.device)
     words = open_run(where, device, dtype_of(cfg.dtype, device), cfg.template)
     return {task: Speaker(*words, cfg, f"{name}: {task}", cache, digests[source]) for task in tasks}

@@ -15,7 +15,7 @@ the rotations that a file of answers does not have.
 """
 import re
 
-from clinicalgpt.answers import FileModel
+from clinicalgpt.answers import Failure, FileModel, Reply
 from clinicalgpt.exam import ANSWER as FORM
 from clinicalgpt.exam import few_shot
 
@@ -31,12 +31,19 @@ def doctor_turns(records, last_turn=False):
     return [turn for of_record in turns for turn in (of_record[-1:] if last_turn else of_record)]
 
 
+def replies(speaker, questions, ids):
+    """What is said after <think> ... </think>: a thought is no part of an answer."""
+    return [reply if isinstance(reply, Failure) or "</think>" not in reply
+            else Reply(reply.rpartition("</think>")[2].strip(), reply.finish)
+            for reply in speaker.replies(questions, ids)]
+
+
 def answer_dialogue(speaker, records, cfg):
-    turns, replies = doctor_turns(records, cfg.last_turn), [[] for _ in records]
-    said = speaker.replies([history for _, history, _ in turns], [records[r]["id"] for r, _, _ in turns])
+    turns, answers = doctor_turns(records, cfg.last_turn), [[] for _ in records]
+    said = replies(speaker, [history for _, history, _ in turns], [records[r]["id"] for r, _, _ in turns])
     for (r, _, _), reply in zip(turns, said):
-        replies[r].append(reply)
-    return replies
+        answers[r].append(reply)
+    return answers
 
 
 def answer_exam(speaker, records, cfg, examples=()):
@@ -44,8 +51,8 @@ def answer_exam(speaker, records, cfg, examples=()):
     if isinstance(speaker, FileModel) and not speaker.knows(record["id"] for record in records):
         asked = [record for record in records if "rotation" not in record["meta"]]
     questions = [few_shot(record, examples, cfg.shots)["messages"][:-1] for record in asked]
-    replies = speaker.replies(questions, [record["id"] for record in asked])
-    answers = {record["id"]: {"text": reply} for record, reply in zip(asked, replies)}
+    said = replies(speaker, questions, [record["id"] for record in asked])
+    answers = {record["id"]: {"text": reply} for record, reply in zip(asked, said)}
     if speaker.gives_logp:
         for record, logps in zip(asked, speaker.logp([options_of(*pair) for pair in zip(asked, questions)])):
             letters = list(record["meta"]["options"])
@@ -66,7 +73,7 @@ def answer_last(speaker, records, cfg):
     """To all but the last message, where that is the reference."""
     questions = [messages[:-1] if messages[-1]["role"] == "assistant" else messages
                  for messages in (record["messages"] for record in records)]
-    return speaker.replies(questions, [record["id"] for record in records])
+    return replies(speaker, questions, [record["id"] for record in records])
 
 
 ASK = {"dialogue": answer_dialogue, "exam": answer_exam, "diagnosis": answer_last, "qa": answer_last,

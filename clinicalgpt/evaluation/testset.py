@@ -88,7 +88,7 @@ def check_record(record, task, where):
     meta = record.setdefault("meta", {})
     if missing := [key for key in NEEDED.get(task, ()) if key not in meta]:
         raise ValueError(f"{where}: meta has no {missing[0]!r}, which the {task} task needs; {FORMAT}")
-    if len(record["messages"]) < 2:
+    if all(message["role"] != "user" for message in record["messages"]):
         raise ValueError(f"{where}: 'messages' without a question; {FORMAT}")
     if task == "exam":
         options, answer = meta["options"], meta["answer"]
