@@ -71,7 +71,7 @@ class EvalConfig:
     shots: int = arg(0, "exam: solved questions before each one, from --examples")
     examples: tuple = arg((), "exam questions to take them from, JSON lines; none of the test")
     out: str = arg("runs/eval", "folder for report.html, report.md, results.json, answers.jsonl and "
-                             "judgements.jsonl")
+                             "judgements.jsonl; if stopped, the same command goes on from its cache.jsonl")
     title: str = arg("ClinicalGPT: evaluation", "title of the report")
     lang: str = arg("zh", "language of the embedded records: zh or en")
     seed: int = arg(0, "seed of the embedded records; endpoints are sent it")
