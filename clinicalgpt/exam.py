@@ -13,8 +13,8 @@ An answer says "X" where X is a list of options, of one form:
     line        X and nothing else; for texts the whole answer; X as the first sentence of the answer
 
 All statements and lines have to say the same, else the answer is unparsed (None), which counts as wrong.  So
-are "A or B", a text that two options have, a letter with the text of another, and a copy of the list of
-options.  A capital in a text (CT, DNA, vitamin B, E. coli) is no letter.  Letters are capitals, full or half
+are "A or B", what is taken back at once ("A. Wait, no."), a text that two options have, a letter with the
+text of another, and a copy of the list of options.  A capital in a text (CT, DNA, vitamin B, E. coli) is no letter.  Letters are capitals, full or half
 width.
 """
 
@@ -32,7 +32,9 @@ IN_BRACKETS = re.compile(r"[.。]?\s?[(\[]\s?([A-Z])\s?[)\]]")
 LABEL_MARKS = re.compile(r"\s?[.、:,。-]?\s*"), re.compile(r"\s?[.、:,。-]?\s*\(")
 SEPARATOR = re.compile(r" ?(?:[、,;&+]|和|及|与|以及|and\b)? ?(?:and\b )?")
 BECAUSE = r"(?:因为|由于|理由|解析|原因|because\b|since\b|as it\b|explanation\b|reason\b|rationale\b)"
-END = re.compile(rf"(?:\s?[)\]】”\"'」])*\s?(?:$|[\n。!;,]|\.(?=\s*$|\s*\n|\s?[^\W\da-z_])|(?i:{BECAUSE}))")
+TAKEN_BACK = r"(?!\s*(?:(?:不对|不|错了?)[,。;!]|(?i:wait|no|sorry|correction|actually)[,.!:]))"
+END = re.compile(rf"(?:\s?[)\]】”\"'」])*\s?(?:$|[\n。!;,]{TAKEN_BACK}"
+                 rf"|\.(?=\s*$|\s*\n|\s?[^\W\da-z_]){TAKEN_BACK}|(?i:{BECAUSE}))")
 SENTENCE = re.compile(rf"(?:\s?[)\]】”\"'」])*\s?(?:[.,!]?\s?$|[.,!]?\s?\n|。|[.,。:]?\s?(?i:{BECAUSE}))")
 LINE_END = re.compile(r"(?:\s?[)\]】”\"'」])*\s?[.,。!;]?\s?(?:$|\n)")
 WHOLE = re.compile(r"(?:\s?[)\]】”\"'」])*\s?(?:is correct|is right|正确|是正确的|是对的)?[.,。!;、]?\s*$")

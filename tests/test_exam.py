@@ -19,7 +19,9 @@ ENGLISH = {"A": "Aspirin", "B": "Ibuprofen", "C": "CT of the chest", "D": "Vitam
            "E": "Escherichia coli"}
 
 IN_CHINESE = [                                         # answer, what it chooses
-    ("答案：选B", "B"), ("答案：选择B。", "B"), ("错误答案：A", None), ("干扰答案：A", None),
+    ("答案：选B", "B"), ("答案：选择B。", "B"), ("错误答案：A", None),
+    ("正确答案是A，不对，应该是B", None), ("答案：A。错，应为B。", None),
+    ("答案：A。错误选项的分析：略", "A"), ("干扰答案：A", None),
     ("B", "B"), ("B。", "B"), ("B.", "B"), ("Ｂ", "B"), ("（B）", "B"), ("【B】", "B"), ("**B**", "B"),
     ("“B”", "B"), ("B项", "B"), ("选项B", "B"), ("B选项。", "B"), ("\\boxed{B}", "B"), (" B \n", "B"),
     ("答案：B", "B"), ("答案:B", "B"), ("答案：（B）", "B"), ("答案：\nB", "B"), ("【答案】B", "B"),
@@ -57,7 +59,8 @@ IN_CHINESE = [                                         # answer, what it chooses
 IN_ENGLISH = [
     ("B", "B"), ("B.", "B"), ("(B)", "B"), ("[B]", "B"), ("B)", "B"), ("**B**", "B"), ("\"B\"", "B"),
     ("\\boxed{\\text{B}}", "B"), ("The answer is $\\boxed{\\text{B}}$", "B"),
-    ("Incorrect answer: A", None),
+    ("Incorrect answer: A", None), ("The answer is A. Wait, no.", None), ("The answer is A, no, B.", None),
+    ("The answer is B. No other drug helps.", "B"),
     ("The fever and cough suggest that the answer is B.", "B"), ("The wrong answer is A.", None),
     ("The least likely answer is A", None), ("Neither cough nor fever is the answer: A", None),
     ("$\\boxed{B}$", "B"), ("Option B", "B"), ("option B.", "B"), ("Answer: B", "B"), ("answer: B.", "B"),
