@@ -14,8 +14,8 @@ An answer says "X" where X is a list of options, of one form:
 
 All statements and lines have to say the same, else the answer is unparsed (None), which counts as wrong.  So
 are "A or B", what is taken back at once ("A. Wait, no."), a text that two options have, a letter with the
-text of another, and a copy of the list of options.  A capital in a text (CT, DNA, vitamin B, E. coli) is no letter.  Letters are capitals, full or half
-width.
+text of another, and a copy of the list of options.  A capital in a text (CT, DNA, vitamin B, E. coli) is no
+letter.  Letters are capitals, full or half width.
 """
 
 import re
