@@ -43,7 +43,7 @@ body { margin: 0 auto; max-width: 76rem; padding: 2rem 1rem 3rem; background: va
   -webkit-text-size-adjust: 100%; print-color-adjust: exact; -webkit-print-color-adjust: exact }
 h1 { font-size: 1.8rem; line-height: 1.2; margin: 0 0 .3rem }
 h2 { font-size: 1.25rem; margin: 2.6rem 0 .8rem; break-after: avoid }
-h3 { font-size: 1rem; margin: 0 0 .7rem }
+h3 { font-size: 1rem; margin: 0 0 .7rem } .plots + h3 { margin-top: 1.4rem }
 h4 { font-size: .8rem; margin: 0 0 .2rem; color: var(--soft) }
 p { margin: 0 } .soft { color: var(--soft); font-size: .85rem; margin-top: .5rem }
 .plots { display: grid; gap: .8rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 19rem), 1fr)) }
