@@ -10,6 +10,8 @@ training.py; adapters of rank 8 on all linear layers are random too.  Nothing en
 make the same number of tokens.  Each side and turn is a process of its own: a warm-up, which is not counted,
 then what is timed.  Memory is the process's peak beyond its imports, weights included.
 
+Ours lets large tensors share glibc's heap, as the scripts do where memory is plenty (memory.check_memory).
+
 PPO     rollout, scoring, 4 epochs of 4 mini-batches.  TRL has an adapter for the policy, whose base is the
         reference (`peft_config`, no `ref_model`), a reward model with weights of its own, and a value model
         wrapped by PEFT.  Its examples train all of the value model (--full-value): more products and memory.
@@ -288,6 +290,9 @@ def trl_reward(folder, cfg):
 def child(part, side, folder, cfg):
     import torch._dynamo  # noqa: F401                          an optimizer's first step would
     torch.set_num_threads(cfg.threads)
+    if side == "ours":
+        from clinicalgpt.memory import share_heap
+        share_heap(2**31 - 1)
     work = {"TRL": (trl_ppo, trl_reward), "ours": (our_ppo, our_reward)}[side][part == "reward"]
     imported, found = work(Path(folder), cfg)
     print(json.dumps({"marks": marks, "growth": highest() - imported, "peak": highest(),

@@ -391,11 +391,11 @@ def test_command_line(base, capsys):
 
 CHILD = """
 import sys, torch
-from clinicalgpt.memory import give_back
+from clinicalgpt.memory import share_heap
 def held():
     return int(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmRSS")))
-if sys.argv[1] == "1":
-    give_back()
+if sys.argv[1] != "0":
+    share_heap(int(sys.argv[1]))
 large = torch.ones(2**22)
 del large                                                       # from now on the heap takes less than that
 before = held()
@@ -403,12 +403,18 @@ kept = [(torch.ones(2**20), torch.ones(2**14)) for _ in range(30)]
 small = [pair[1] for pair in kept]
 del kept
 print(held() - before)
+del small
+print(held() - before)                                          # when nothing is left
 """
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-def test_give_back():
-    root = Path(__file__).parents[1]
-    kibibytes = [int(subprocess.run([sys.executable, "-c", CHILD, word], cwd=root, text=True, check=True,
-                                    capture_output=True).stdout) for word in "01"]
-    assert kibibytes[0] > 60 * 1024 and kibibytes[1] < 20 * 1024
+def test_share_heap():
+    """The heap as it is, with pages that go, and with pages that are kept."""
+    root, held = Path(__file__).parents[1], {}
+    for most in (0, 2**17, 2**31 - 1):
+        child = subprocess.run([sys.executable, "-c", CHILD, str(most)], cwd=root, text=True, check=True,
+                               capture_output=True)
+        held[most] = [int(line) / 1024 for line in child.stdout.split()]
+    assert held[0][0] > 60 and held[2**17][0] < 20
+    assert held[2**31 - 1][1] > 60 and held[2**17][1] < 20
