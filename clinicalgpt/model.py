@@ -162,8 +162,8 @@ class KVCache:
 
     def keep(self, rows):
         """Go on with these rows only, which move up within the same memory."""
-        for layer_kv in self.kv:
-            layer_kv[:, :len(rows)] = layer_kv[:, rows]
+        for layer in range(len(self.kv)):
+            self.kv[layer, :, :len(rows)] = self.kv[layer, :, rows]
         self.kv, self.length_B = self.kv[:, :, :len(rows)], self.length_B[rows]
         self.longest = max(self.length_B.tolist(), default=0)
 
