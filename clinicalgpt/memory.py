@@ -161,7 +161,8 @@ def without_gradient(part, N):
     each = part.item * (2 + (config.mlp == "swiglu"))
     each = 8 if part.item == 2 and part.rank else each
     casts = 0 if part.rank else config.layers * block_casts(part)
-    return N * (config.inner * each + 3 * config.width * part.stream) + casts
+    turns = 8 * config.head_size if config.rope else 0          # cosines and sines
+    return N * (config.inner * each + 3 * config.width * part.stream + turns) + casts
 
 
 def vocabulary(part, M, matrices, learns):
@@ -332,12 +333,12 @@ def free_bytes(device):
 
 
 def share_heap(most):
-    """From now on tensors of up to so many bytes share glibc's heap, which keeps their pages when they go.
-    Larger ones have pages of their own, which go with them and are zeroed anew for the next.  The heap takes
-    a tenth less time and, being full of holes, up to HOLES times the memory."""
+    """From now on tensors of up to so many bytes share glibc's heap, which keeps as many of their pages when
+    they go.  Larger ones have pages of their own, which go with them and are zeroed anew for the next: that
+    takes time.  The heap, being full of holes, takes up to HOLES times the memory."""
     if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):
         mallopt(-3, most)                                       # M_MMAP_THRESHOLD
-        mallopt(-1, 2**31 - 1 if most > 2**17 else 2**17)       # M_TRIM_THRESHOLD
+        mallopt(-1, most)                                       # M_TRIM_THRESHOLD
 
 
 def check_memory(stage, trunk, cfg, run):

@@ -258,6 +258,32 @@ def test_peak_of_a_step(stage, Config, family, rank, bfloat16, checkpointing):
     assert 0.9 <= planned / real <= 1.25, f"{planned} bytes planned, {real} held"
 
 
+def check_pass_without_gradient(family, bfloat16):
+    config, batch = replace(CONFIGS[family], vocabulary=4000), batch_of(256)
+    model = model_of(config, 4, bfloat16)
+    with Watched(model.parameters()) as watched, torch.no_grad(), adapter(model, "policy"), \
+            torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+        model.read(batch)
+    planned = memory.without_gradient(Part(config, 4, (), 2 if bfloat16 else 4, False), len(batch.ids_N))
+    assert 0.9 <= planned / watched.most <= 1.25, f"{planned} bytes planned, {watched.most} held"
+
+
+@pytest.mark.parametrize("bfloat16", [False, True], ids=["float32", "bfloat16"])
+@pytest.mark.parametrize("family", ["bloom", "llama"])
+def test_a_pass_without_gradient(family, bfloat16):
+    check_pass_without_gradient(family, bfloat16)
+
+
+def test_the_check_of_a_pass_has_teeth(monkeypatch):
+    """An adapter that adds out of place holds its layer's output three times."""
+    def out_of_place(layer, x):
+        name = layer.active
+        return layer.linear(x) + x @ layer.lora_A[name].T @ layer.lora_B[name].T * layer.scale[name]
+    monkeypatch.setattr("clinicalgpt.lora.LoRALinear.forward", out_of_place)
+    with pytest.raises(AssertionError, match="bytes planned"):
+        check_pass_without_gradient("bloom", False)
+
+
 @pytest.mark.parametrize("tied", [True, False])
 def test_peak_where_the_vocabulary_is_most_of_it(tied):
     """The forward pass alone: while it is watched, autograd adds tied gradients less sparingly."""

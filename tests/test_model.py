@@ -342,7 +342,9 @@ def check_cache(model, Cache=KVCache):
         token_B = logits_BV.argmax(-1)
         if step == 4:
             kept = torch.tensor([3, 1])
+            place = cache.kv.data_ptr()
             cache.keep(kept)
+            assert cache.kv.data_ptr() == place                 # no second cache beside the first
             rows, token_B = [rows[i] for i in kept.tolist()], token_B[kept]
         rows = [row + [token] for row, token in zip(rows, token_B.tolist(), strict=True)]
         hidden_ND = model(token_B, [1] * len(rows), cache)

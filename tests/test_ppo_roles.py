@@ -18,7 +18,7 @@ from clinicalgpt.lora import adapter_parameters, add_lora, copy_adapter, lora_la
 from clinicalgpt.model import Transformer
 from clinicalgpt.reward import ScalarHead
 from clinicalgpt.roles import Roles, policy_logp, score, token_values
-from clinicalgpt.rollouts import roll_out
+from clinicalgpt.rollouts import judged, roll_out
 from clinicalgpt.run import make_optimizer
 from tests import reference
 from tests.reference import close, examples, tiny_model
@@ -189,6 +189,17 @@ def test_scores_are_clipped_summed_and_fined(monkeypatch, clip, clipped):
         close(rollouts.returns_BT, torch.full((1, 2), clipped + 2.0 - penalty), 1e-5)
         close(metrics["reward_model"], clipped, 1e-5)
         assert metrics["reward_four"] == 4 and metrics["reward_mute"].isnan()
+
+
+def test_the_fine_for_no_end_is_that_of_one_mode():
+    """Held-out answers are judged as those that are learned from."""
+    roles, ended = make_roles(), torch.tensor([True, False])
+    rows = examples([(3, 2), (4, 2)])
+    cfg = replace(CONFIG, missing_end_penalty=3.0)
+    worth = {mode: judged(roles, rows, ended, replace(cfg, unfinished=mode), RUN)[2]
+             for mode in ("penalty", "bootstrap", "drop")}
+    close(worth["bootstrap"] - worth["penalty"], torch.tensor([0.0, 3.0]))
+    close(worth["drop"], worth["bootstrap"])
 
 
 def test_unfinished_answers():

@@ -7,8 +7,8 @@ HealthBench (Arora 2025).  (Not here: which of two answers is better, see judge.
         {"criterion": "Gives a dose, the weight unknown", "points": -8, "tags": ["axis:accuracy"]}]}
 
 points: -10 to 10, not 0, and above 0 for one criterion at least; a criterion with negative points is met by
-an answer that does what it should not.  tags and example_tags may be absent.  HealthBench's own files, which
-say prompt and prompt_id, are read as they are.
+an answer that does what it should not.  tags and example_tags may be absent.  HealthBench says prompt and
+prompt_id for messages and id; both are read.
 
     score of an example = sum of the points of the criteria it meets / sum of the positive points      <= 1
     score               = clip(mean of the scored examples, 0, 1)      clipped once: a bad answer weighs on
