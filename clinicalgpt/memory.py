@@ -8,7 +8,7 @@ less than training does, as validation and merging; masks of windows on CUDA.)
     peak = max over phases of the sum of what a phase holds
 
     load        weights, a piece of their file         rollout     + KV cache, a step's logits
-    scoring     + a pass without gradient              forward     + what backward needs, a chunk of logits
+    scoring     + a pass without gradient              forward     + what backward needs, a tile of logits
     backward    + that, and a block's gradients        step        + all gradients (where all weights learn)
 
 What backward needs is counted operation by operation, as autograd keeps it, in float32 and under bfloat16's
@@ -35,7 +35,7 @@ from clinicalgpt.lora import add_lora, lora_layers
 from clinicalgpt.model import Transformer
 from clinicalgpt.run import dtype_of
 from clinicalgpt.weights import PIECE_BYTES
-from kernels.head import CHUNK_BYTES, ROWS
+from kernels.head import TILE
 
 GIB, MIB = 2**30, 2**20
 SLACK = {"cpu": (0.03, 112 * MIB), "cuda": (0.05, 256 * MIB)}    # a share, and libraries, records, workspaces
@@ -165,21 +165,20 @@ def without_gradient(part, N):
     return N * (config.inner * each + 3 * config.width * part.stream + turns) + casts
 
 
-def vocabulary(part, M, matrices, learns):
-    """kernels/head.py's room for a chunk of logits, the scored hidden states and their gradient."""
-    V, D, cuda, weight = part.config.vocabulary, part.config.width, part.cuda, part.weight
-    count = -(-M // max(1, CHUNK_BYTES["cuda" if cuda else "cpu"] // (4 * V)))
-    rows = -(-M // max(1, count))
-    room = rows * V * (4 * matrices + (4 if cuda else 0) + (2 if cuda and weight == 2 and learns else 0))
-    room += 0 if cuda else 4 * min(V, ROWS) * (rows + (D if weight == 2 else 0))
-    return room + M * D * part.stream * (1 + learns)
+def vocabulary(part, M, learns, models=1):
+    """kernels/head.py's tiles of logits and sums over W, the scored hidden states and their gradient."""
+    D, item = part.config.width, part.weight
+    rows, most = TILE["cuda" if part.cuda else "cpu"]
+    v, n = min(part.config.vocabulary, rows), -(-M // max(1, -(-M // most)))
+    tile = v * n * (8 + (part.cuda and 4 + item * learns)) + (0 if part.cuda or item == 4 else 4 * v * D)
+    return models * tile + learns * 8 * n * D + M * D * part.stream * (1 + learns)
 
 
 def rollout(part, rows, prompt, new):
     """[(what, bytes, how)] of answers to so many prompts, sampled together."""
     config = part.config
     cache = rows * (prompt + new) * config.layers * 2 * config.key_heads * config.head_size * part.item
-    sampling = rows * config.vocabulary * 20 + (0 if part.cuda else ROWS * config.width * 4)
+    sampling = rows * config.vocabulary * 20 + (0 if part.cuda else vocabulary(part, rows, 0))
     return [("KV cache", cache, f"{rows} rows x {prompt + new} x {config.layers} layers x 2 x "
                                 f"{config.key_heads} x {config.head_size} x {part.item} B"),
             ("half of a layer's", cache // (2 * config.layers), "rows move up when half have ended"),
@@ -227,22 +226,22 @@ def plan(stage, config, cfg, device_type, reward=SHARED):
         phases["rollout"] = (held if stage == "ppo" else before) + rollout(part, rows, cfg.max_len, new)
     if stage == "ppo":
         n = min(rows * length, max(cfg.micro_batch_tokens, length))
-        matrices = 3 if getattr(cfg, "kl_estimator", "") == "exact" else 2
-        passes = [vocabulary(part, -(-n * new // length), matrices, 0), *(without_gradient(p, n)
-                                                                          for p in (part, critic))]
-        phases["scoring"] = [*held, ("a pass", max(passes), f"a block of {n} tokens, or a chunk of logits")]
+        models = 2 if getattr(cfg, "kl_estimator", "") == "exact" else 1
+        passes = [vocabulary(part, -(-n * new // length), 0, models), *(without_gradient(p, n)
+                                                                        for p in (part, critic))]
+        phases["scoring"] = [*held, ("a pass", max(passes), f"a block of {n} tokens, or a tile of logits")]
 
     several, table = sequences * length > N or part.rank > 0, part.table if M else 0
     gradients = ("gradients", 4 * trained, f"{trained:,} that learn x 4 B")
     grown = [*held, ("batch", 64 * N + 48 * sequences * new, "ids, places, rows"), *several * [gradients]]
     kept, again = keeps(part, N, E, cfg.gradient_checkpointing), cfg.gradient_checkpointing
-    chunk = vocabulary(part, M, 2, 1) + table if M else 0
+    logits = vocabulary(part, M, 1) if M else 0
     casts = [("casts of weights", config.layers * block_casts(part), "while autocast lasts")] * again
-    phases["forward"] = [*grown, *kept, *casts, ("logits", chunk, f"{M} tokens scored")]
+    phases["forward"] = [*grown, *kept, *casts, ("logits", logits, f"{M} tokens scored, a tile at a time")]
     learns = max((part, critic), key=lambda p: sum(size for _, size, _ in keeps(p, N, E)))
     anew = [("a block, made again", sum(block_keeps(learns, N, E).values()), f"{N} tokens")] * again
-    last = [2 * table, table + block_gradients(learns, N),
-            vocabulary(part, M, 4, 1) if getattr(cfg, "entropy_coefficient", 0) else 0]
+    twice = bool(table or getattr(cfg, "entropy_coefficient", 0))       # backward makes logits as well
+    last = [table + twice * logits, table + block_gradients(learns, N)]
     phases["backward"] = [*grown, *keeps(learns, N, E, again), *anew,
                           ("gradients on the way", max(last), f"{N} tokens of a block, or the embedding's")]
     if not cfg.lora_rank:

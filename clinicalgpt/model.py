@@ -39,7 +39,7 @@ from clinicalgpt.lora import as_now
 from clinicalgpt.rope import rotate, rotation
 from clinicalgpt.weights import equal, materialise, read_tensors, write_tensors
 from kernels.attention import alibi_slopes, attention, attention_decode
-from kernels.head import cross_entropy, logits, token_logp_entropy
+from kernels.head import logits, token_logp, token_logp_entropy
 
 
 class RMSNorm(nn.Module):
@@ -266,9 +266,8 @@ class Transformer(nn.Module):
 
     def loss(self, pack, count):
         """Sum over a Pack's scored tokens of -log p, over `count`: a micro-batch's share of the mean."""
-        hidden_MD, target_M = self.read(pack)[pack.state_M], pack.target_M
-        share_M = torch.full(target_M.shape, 1 / count, dtype=torch.float64, device=target_M.device)
-        return cross_entropy(hidden_MD, self.unembed_VD, target_M, share_M)
+        hidden_MD = self.read(pack)[pack.state_M]
+        return -token_logp(hidden_MD, self.unembed_VD, pack.target_M).sum() / count
 
     @torch.no_grad()
     def logits(self, sequences):

@@ -2,26 +2,24 @@
 From hidden states to log-probabilities of given tokens, without ever holding all logits.
 (Not here: which tokens count; PPO's losses.)
 
-    z = W h / temperature     p = softmax(z)                       gradient in z_v
-    logp     = log p_y                                             1[v = y] - p_v
-    entropy  = -sum_v p_v log p_v                                  -p_v (log p_v + entropy)
-    KL(p||q) = sum_v p_v (log p_v - log q_v), q of other states    p_v (log p_v - log q_v - KL)
+    z = W h / temperature     p = softmax(z)     L = log sum_v exp z_v          gradient in z_v
+    logp     = log p_y = z_y - L                                                1[v = y] - p_v
+    entropy  = -sum_v p_v log p_v = L - sum_v p_v z_v                           -p_v (log p_v + entropy)
+    KL(p||q) = sum_v p_v (log p_v - log q_v), q of other states                 has none here
 
 BLOOM's vocabulary has 250,880 entries: 2,048 tokens of float32 logits are 2 GB, twice that with their
-gradient.  So tokens are taken a chunk at a time.  While a chunk's logits are there, forward also makes logp's
-gradient in h, which lacks but a factor a token: backward scales its rows, and makes no logits.  Only what is
-rarely asked for makes them anew in backward: gradients of entropy and KL, and of W where that is trained.  A
-cross-entropy knows its tokens' factors beforehand, so all its gradients are made in forward, W's too.
-Letters: N tokens, n of a chunk, D width, V vocabulary.
+gradient.  So z is made a tile at a time, some rows of W by some tokens, and used up before the next takes its
+place.  This is attention over the vocabulary: hidden states are its queries, rows of W its keys and values.
+As in FlashAttention (Dao 2022) the sums over v grow from tile to tile, and shrink when a larger z turns up.
+What comes out is sum_v p_v W_v; W_y less that is logp's gradient in h, but for a factor a token, so backward
+only scales rows.  It makes z anew for what is rarely asked for: gradients of the entropy, and of W where that
+is trained (as in "Cut Your Losses", Wijmans 2024).
+Letters: N tokens, n of them and v rows of W in a tile, D width, V vocabulary.
 """
 
 import torch
 
-from kernels.native import CPU_FEATURES
-
-CHUNK_BYTES = {"cpu": 2**27, "cuda": 2**30}                     # of float32 logits of a chunk; two are held
-ROWS = 2**12                                                    # of W that the CPU takes at a time
-SLOW_BFLOAT16 = "avx512_bf16" not in CPU_FEATURES               # its products take 3 to 300 times float32's
+TILE = {"cpu": (2**12, 2**9), "cuda": (2**14, 2**12)}           # (v, n) at most; two are held
 
 
 def token_logp(hidden_ND, weight_VD, targets_N, temperature=1.0):
@@ -31,22 +29,25 @@ def token_logp(hidden_ND, weight_VD, targets_N, temperature=1.0):
 
 
 def token_logp_entropy(hidden_ND, weight_VD, targets_N, temperature=1.0):
-    """(logp_N, entropy_N) from one pass over the logits."""
-    return _measures(hidden_ND, weight_VD, targets_N, None, temperature)[:2]
+    """(logp_N, entropy_N) from one pass over the vocabulary."""
+    # Where W is trained, backward makes the logits anew in any case, and h's gradient with W's.
+    learns = torch.is_grad_enabled() and hidden_ND.requires_grad and not weight_VD.requires_grad
+    return _Measures.apply(hidden_ND, weight_VD, targets_N, temperature, learns)
 
 
+@torch.no_grad()
 def token_kl(hidden_ND, weight_VD, other_ND, temperature=1.0):
-    """KL(p || q) over the whole vocabulary, p of hidden and q of other states under the same W: (N,).  The
-    gradient goes to hidden and W as in p; q is a constant."""
-    first_N = torch.zeros(len(hidden_ND), dtype=torch.long, device=hidden_ND.device)
-    return _measures(hidden_ND, weight_VD, first_N, other_ND.detach(), temperature)[2]
-
-
-def cross_entropy(hidden_ND, weight_VD, targets_N, weight_N):
-    """sum_n weight_n * -log p(target_n | hidden_n), a scalar; weight_N: constants, such as 1 / count."""
-    learns = torch.is_grad_enabled() and (hidden_ND.requires_grad, weight_VD.requires_grad)
-    with torch.autocast(hidden_ND.device.type, enabled=False):
-        return _CrossEntropy.apply(hidden_ND, weight_VD, targets_N, weight_N, learns or (False, False))
+    """KL(p || q) over the whole vocabulary, p of hidden and q of other states under the same W: (N,), no
+    gradients."""
+    kl_N = hidden_ND.new_zeros(len(hidden_ND), dtype=_wide(weight_VD))
+    for tokens in _chunks(hidden_ND):
+        states, first_n = (hidden_ND[tokens], other_ND[tokens]), torch.zeros_like(kl_N[tokens]).long()
+        p_L_n, q_L_n = (_softmax(x_nD, weight_VD, first_n, temperature)[2] for x_nD in states)
+        both = zip(*(_tiles(x_nD, weight_VD, temperature) for x_nD in states))
+        for (_, _, p_z_vn, p_vn), (_, _, q_z_vn, _) in both:
+            torch.exp(p_z_vn.sub_(p_L_n), out=p_vn)
+            kl_N[tokens] += p_z_vn.sub_(q_z_vn.sub_(q_L_n)).mul_(p_vn).sum(0)
+    return kl_N
 
 
 def token_logp_reference(hidden_ND, weight_VD, targets_N, temperature=1.0):
@@ -55,150 +56,112 @@ def token_logp_reference(hidden_ND, weight_VD, targets_N, temperature=1.0):
     return logp_NV.gather(1, targets_N[:, None]).squeeze(1), -(logp_NV.exp() * logp_NV).sum(-1)
 
 
-def _measures(hidden_ND, weight_VD, targets_N, other_ND, temperature):
-    # Where W is trained, backward makes the logits anew in any case, and h's gradient with W's.
-    learns = torch.is_grad_enabled() and hidden_ND.requires_grad and not weight_VD.requires_grad
-    with torch.autocast(hidden_ND.device.type, enabled=False):  # both passes must make the same logits
-        return _Measures.apply(hidden_ND, weight_VD, targets_N, other_ND, temperature, learns)
-
-
 class _Measures(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, hidden_ND, weight_VD, targets_N, other_ND, temperature, learns):
+    def forward(ctx, hidden_ND, weight_VD, targets_N, temperature, learns):
         ctx.set_materialize_grads(False)                        # what no one asks for arrives as None
-        logp_N, entropy_N, kl_N = (hidden_ND.new_empty(len(targets_N), dtype=_wide(weight_VD))
-                                   for _ in range(3))
-        slope_ND = torch.empty_like(hidden_ND) if learns and other_ND is None else None
-        for rows, room in _chunks(hidden_ND, weight_VD, 2 if other_ND is None else 3):
-            if other_ND is not None:                            # p's place is free until p is made
-                q_nV, _ = _distribution(other_ND[rows], weight_VD, temperature, room[2], room[1])
-            logp_nV, p_nV = _distribution(hidden_ND[rows], weight_VD, temperature, *room[:2])
-            logp_N[rows] = logp_nV.gather(1, targets_N[rows, None]).squeeze(1)
-            entropy_N[rows] = -_mean(logp_nV, p_nV).squeeze(1)
-            if other_ND is not None:
-                kl_N[rows] = _mean(logp_nV.sub_(q_nV), p_nV).squeeze(1)
-            if slope_ND is not None:
-                slope_nV = p_nV.neg_().scatter_add_(1, targets_N[rows, None], torch.ones_like(p_nV[:, :1]))
-                slope_ND[rows] = _times_weight(slope_nV, weight_VD).div_(temperature).to(hidden_ND.dtype)
-        ctx.save_for_backward(hidden_ND, weight_VD, targets_N, other_ND, slope_ND)
+        logp_N, entropy_N, L_N = (hidden_ND.new_empty(len(targets_N), dtype=_wide(weight_VD))
+                                  for _ in range(3))
+        slope_ND = torch.empty_like(hidden_ND) if learns else None
+        for tokens in _chunks(hidden_ND):
+            logp_N[tokens], entropy_N[tokens], L_N[tokens], mean_nD = _softmax(
+                hidden_ND[tokens], weight_VD, targets_N[tokens], temperature, learns)
+            if learns:
+                slope_ND[tokens] = (weight_VD[targets_N[tokens]] - mean_nD) / temperature
+        ctx.save_for_backward(hidden_ND, weight_VD, targets_N, entropy_N, L_N, slope_ND)
         ctx.temperature = temperature
-        return logp_N, entropy_N, kl_N
+        return logp_N, entropy_N
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, grad_logp_N, grad_entropy_N, grad_kl_N):
-        hidden_ND, weight_VD, targets_N, other_ND, slope_ND = ctx.saved_tensors
-        if slope_ND is not None and grad_logp_N is not None and grad_entropy_N is grad_kl_N is None:
-            return (slope_ND * grad_logp_N[:, None]).to(slope_ND.dtype), *[None] * 5
-        grad_hidden_ND = torch.zeros_like(hidden_ND) if ctx.needs_input_grad[0] else None
-        grad_weight_VD = torch.zeros_like(weight_VD) if ctx.needs_input_grad[1] else None
-        for rows, room in _chunks(hidden_ND, weight_VD, 4):
-            logp_nV, p_nV = _distribution(hidden_ND[rows], weight_VD, ctx.temperature, *room[:2])
-            grad_nV = room[2].zero_()
-            if grad_entropy_N is not None:
-                grad_nV -= grad_entropy_N[rows, None] * (logp_nV - _mean(logp_nV, p_nV))
-            if grad_kl_N is not None:
-                q_nV = logits(other_ND[rows], weight_VD, room[3]).div_(ctx.temperature).log_softmax(-1)
-                grad_nV += grad_kl_N[rows, None] * (logp_nV - q_nV - _mean(logp_nV - q_nV, p_nV))
-            if grad_logp_N is not None:
-                grad_nV -= grad_logp_N[rows, None]
-            grad_nV *= p_nV
-            if grad_logp_N is not None:
-                grad_nV.scatter_add_(1, targets_N[rows, None], grad_logp_N[rows, None])
-            grad_nV.div_(ctx.temperature)
-            if grad_hidden_ND is not None:
-                grad_hidden_ND[rows] = _times_weight(grad_nV, weight_VD).to(hidden_ND.dtype)
-            if grad_weight_VD is not None:
-                _add_to_weight(grad_weight_VD, grad_nV, hidden_ND[rows])
-        return grad_hidden_ND, grad_weight_VD, *[None] * 4
+    def backward(ctx, grad_logp_N, grad_entropy_N):
+        hidden_ND, weight_VD, targets_N, entropy_N, L_N, slope_ND = ctx.saved_tensors
+        if slope_ND is not None and grad_logp_N is not None and grad_entropy_N is None:
+            return (slope_ND * grad_logp_N[:, None]).to(slope_ND.dtype), *[None] * 4
+        by_logp_N, by_entropy_N = (torch.zeros_like(L_N) if grad_N is None else grad_N / ctx.temperature
+                                   for grad_N in (grad_logp_N, grad_entropy_N))
+        grad_hidden_ND, grad_weight_VD = (torch.zeros_like(x, dtype=L_N.dtype) if needed else None
+                                          for x, needed in zip((hidden_ND, weight_VD), ctx.needs_input_grad))
+        for tokens in _chunks(hidden_ND):
+            for rows, part_vD, z_vn, p_vn in _tiles(hidden_ND[tokens], weight_VD, ctx.temperature):
+                torch.exp(z_vn.sub_(L_N[tokens]), out=p_vn)     # z is log p now
+                z_vn.add_(entropy_N[tokens]).mul_(by_entropy_N[tokens]).add_(by_logp_N[tokens])
+                grad_vn = p_vn.mul_(z_vn).neg_()
+                place_1n, is_here_n = _places(targets_N[tokens], rows)
+                grad_vn.scatter_add_(0, place_1n, (by_logp_N[tokens] * is_here_n)[None])
+                if grad_hidden_ND is not None:
+                    grad_hidden_ND[tokens] += _product(grad_vn.T, part_vD)
+                if grad_weight_VD is not None:
+                    grad_weight_VD[rows] += _product(grad_vn, hidden_ND[tokens].to(part_vD.dtype))
+        return *(grad if grad is None else grad.to(x.dtype) for grad, x in
+                 ((grad_hidden_ND, hidden_ND), (grad_weight_VD, weight_VD))), *[None] * 3
 
 
-class _CrossEntropy(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, hidden_ND, weight_VD, targets_N, weight_N, learns):
-        loss = hidden_ND.new_zeros((), dtype=_wide(weight_VD))
-        grads = [torch.zeros_like(x) if learn else None
-                 for x, learn in zip((hidden_ND, weight_VD), learns)]
-        for rows, room in _chunks(hidden_ND, weight_VD, 2):
-            logp_nV, p_nV = _distribution(hidden_ND[rows], weight_VD, 1.0, *room)
-            weight_n1 = weight_N[rows, None].to(p_nV.dtype)
-            loss -= (logp_nV.gather(1, targets_N[rows, None]) * weight_n1).sum()
-            grad_nV = p_nV.mul_(weight_n1).scatter_add_(1, targets_N[rows, None], -weight_n1)
-            if learns[0]:
-                grads[0][rows] = _times_weight(grad_nV, weight_VD).to(hidden_ND.dtype)
-            if learns[1]:
-                _add_to_weight(grads[1], grad_nV, hidden_ND[rows])
-        ctx.save_for_backward(*grads)
-        return loss
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx, grad):
-        return *(None if x is None else (x * grad).to(x.dtype) for x in ctx.saved_tensors), None, None, None
+def _softmax(hidden_nD, weight_VD, targets_n, temperature, with_mean=False):
+    """(logp_n, entropy_n, L_n, and if asked for sum_v p_v W_v), tile by tile; sums are of exp(z - top)."""
+    chosen_n, total_n, dot_n = hidden_nD.new_zeros(3, len(targets_n), dtype=_wide(weight_VD))
+    top_n = torch.full_like(total_n, torch.finfo(total_n.dtype).min / 2)
+    mean_nD = torch.zeros_like(hidden_nD, dtype=total_n.dtype) if with_mean else None
+    for rows, part_vD, z_vn, e_vn in _tiles(hidden_nD, weight_VD, temperature):
+        place_1n, is_here_n = _places(targets_n, rows)
+        chosen_n = torch.where(is_here_n, z_vn.gather(0, place_1n)[0], chosen_n)
+        before_n, top_n = top_n, torch.maximum(top_n, z_vn.amax(0))
+        shrink_n = (before_n - top_n).exp()
+        torch.exp(z_vn.sub_(top_n), out=e_vn)
+        dot_n = shrink_n * (dot_n + (before_n - top_n) * total_n) + z_vn.mul_(e_vn).sum(0)
+        total_n = shrink_n * total_n + e_vn.sum(0)
+        if with_mean:
+            mean_nD.mul_(shrink_n[:, None]).add_(_product(e_vn.T, part_vD))
+    log_total_n = total_n.log()
+    if with_mean:
+        mean_nD /= total_n[:, None]
+    return chosen_n - top_n - log_total_n, log_total_n - dot_n / total_n, top_n + log_total_n, mean_nD
 
 
-def _chunks(hidden_ND, weight_VD, matrices):
-    """(rows, room for so many (n, V) matrices) of chunks as even as can be; the room is one for all."""
-    N, V = len(hidden_ND), len(weight_VD)
-    count = -(-N // max(1, CHUNK_BYTES[hidden_ND.device.type] // (4 * V)))
-    size = -(-N // count) if count else 0
-    room = hidden_ND.new_empty(matrices, size, V, dtype=_wide(weight_VD))
-    for start in range(0, N, size or 1):
-        rows = slice(start, min(start + size, N))
-        yield rows, room[:, :rows.stop - start]
+def _chunks(hidden_ND):
+    """Slices of no more tokens than a tile has, as even as can be."""
+    N = len(hidden_ND)
+    count = max(1, -(-N // TILE[hidden_ND.device.type][1]))
+    return [slice(N * i // count, N * (i + 1) // count) for i in range(count)]
+
+
+def _tiles(hidden_nD, weight_VD, temperature):
+    """(which rows of W, these rows, their logits z_vn, as much room again), tile by tile."""
+    V, most = len(weight_VD), TILE[hidden_nD.device.type][0]
+    factors = weight_VD.dtype if weight_VD.is_cuda else _wide(weight_VD)     # the CPU widens a tile of W
+    hidden_Dn = hidden_nD.to(weight_VD.dtype).to(factors).T
+    room = hidden_nD.new_empty(2, min(V, most), len(hidden_nD), dtype=_wide(weight_VD))
+    for start in range(0, V, most):
+        rows = slice(start, min(start + most, V))
+        part_vD, (z_vn, other_vn) = weight_VD[rows].to(factors), room[:, :rows.stop - start]
+        yield rows, part_vD, _product(part_vD, hidden_Dn, z_vn).div_(temperature), other_vn
+
+
+def _places(targets_n, rows):
+    """(1, n) where each target is among these rows, if it is there; (n,) whether it is."""
+    place_n = targets_n - rows.start
+    inside_n = place_n.clamp(0, rows.stop - rows.start - 1)
+    return inside_n[None], place_n == inside_n
+
+
+def _product(a, b, out=None):
+    """a @ b in at least float32, autocast or not, on CUDA out of the product itself: bfloat16 would round a
+    logit of 20 to eighths.  The factors are b's dtype; so is `out`."""
+    with torch.autocast(b.device.type, enabled=False):
+        if b.dtype.itemsize == 2:
+            return torch.mm(a.to(b.dtype), b, out_dtype=torch.float32)
+        return torch.mm(a.to(b.dtype), b, out=out)
 
 
 def _wide(weight_VD):
     return torch.promote_types(weight_VD.dtype, torch.float32)
 
 
-def _distribution(hidden_nD, weight_VD, temperature, z_nV, p_nV):
-    """(log p, p) of a chunk, in the room given."""
-    z_nV = logits(hidden_nD, weight_VD, z_nV).div_(temperature)
-    z_nV.sub_(z_nV.amax(-1, keepdim=True))
-    total_n1 = torch.exp(z_nV, out=p_nV).sum(-1, keepdim=True)
-    return z_nV.sub_(total_n1.log()), p_nV.div_(total_n1)
-
-
-def _mean(x_nV, p_nV):
-    return torch.bmm(p_nV[:, None], x_nV[:, :, None])[:, 0]
-
-
-def logits(hidden_nD, weight_VD, out=None):
-    """W h in at least float32, out of the product itself, autocast or not: bfloat16 would round a logit of 20
-    to eighths.  Not to be differentiated.  On CUDA a new matrix, elsewhere in `out` if given."""
-    hidden_nD = hidden_nD.to(weight_VD.dtype)
+def logits(hidden_ND, weight_VD):
+    """W h (N, V) in at least float32.  Not to be differentiated."""
     if weight_VD.is_cuda:
-        wide = {"out_dtype": torch.float32} if weight_VD.dtype in (torch.bfloat16, torch.float16) else {}
-        with torch.autocast("cuda", enabled=False):
-            return torch.mm(hidden_nD, weight_VD.T, **wide)
-    if out is None:
-        out = hidden_nD.new_empty(len(hidden_nD), len(weight_VD), dtype=_wide(weight_VD))
-    wide_nD = hidden_nD.to(out.dtype)                           # the CPU's product has no out_dtype
-    for part_vD, out_nv in zip(weight_VD.detach().split(ROWS), out.split(ROWS, 1)):
-        if len(wide_nD) < 16:
-            torch.mm(wide_nD, part_vD.to(out.dtype).T, out=out_nv)
-        else:                                                   # W h^T is then quicker, by 1.15 to 1.5
-            out_nv.copy_((part_vD.to(out.dtype) @ wide_nD.T).T)
-    return out
-
-
-def _widens(weight_VD):
-    return weight_VD.dtype == torch.bfloat16 and not weight_VD.is_cuda and SLOW_BFLOAT16
-
-
-def _times_weight(grad_nV, weight_VD):
-    """Gradients of logits as gradients of hidden states."""
-    if not _widens(weight_VD):
-        return grad_nV.to(weight_VD.dtype) @ weight_VD
-    return sum(part_nv @ part_vD.float() for part_nv, part_vD in
-               zip(grad_nV.split(ROWS, 1), weight_VD.split(ROWS)))
-
-
-def _add_to_weight(sum_VD, grad_nV, hidden_nD):
-    """Add a chunk's gradient of W to the sum of those before it."""
-    if not _widens(sum_VD):
-        sum_VD.addmm_(grad_nV.to(sum_VD.dtype).T, hidden_nD.to(sum_VD.dtype))
-        return
-    for part_nv, part_vD in zip(grad_nV.split(ROWS, 1), sum_VD.split(ROWS)):
-        part_vD += part_nv.T @ hidden_nD.float()
+        return _product(hidden_ND, weight_VD.T)
+    logits_NV = hidden_ND.new_empty(len(hidden_ND), len(weight_VD), dtype=_wide(weight_VD))
+    for rows, _, z_vN, _ in _tiles(hidden_ND, weight_VD, 1.0):
+        logits_NV[:, rows] = z_vN.T
+    return logits_NV

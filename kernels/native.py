@@ -36,9 +36,6 @@ def _cpu_features():
     return "\n".join(line for line in lines if line.startswith(("flags", "model name", "Features")))
 
 
-CPU_FEATURES = _cpu_features()
-
-
 class Shape(ctypes.Structure):
     _fields_ = [(name, ctypes.c_int64) for name in FIELDS] + [("scale", ctypes.c_double)]
 
@@ -61,7 +58,7 @@ def kept(name, key, build):
 def library():
     """(the shared library, "") or (None, why there is none)."""
     compiler = os.environ.get("CXX", "g++")
-    key = "\n".join([SOURCE.read_text(), compiler, *FLAGS, platform.machine(), CPU_FEATURES])
+    key = "\n".join([SOURCE.read_text(), compiler, *FLAGS, platform.machine(), _cpu_features()])
 
     def build(path):
         subprocess.run([*shlex.split(compiler), *FLAGS, str(SOURCE), "-o", str(path)], check=True,

@@ -1,13 +1,15 @@
-"""Log-probabilities, entropies, KL and cross-entropy, a chunk of tokens at a time: values and gradients
-against the formula."""
+"""Log-probabilities, entropies and KL, a tile of logits at a time: values, gradients, and bugs that fail
+them."""
 import math
+import types
+from pathlib import Path
 
 import pytest
 import torch
 from torch.autograd import gradcheck
 
 from kernels import head
-from kernels.head import cross_entropy, token_kl, token_logp, token_logp_entropy, token_logp_reference
+from kernels.head import token_kl, token_logp, token_logp_entropy, token_logp_reference
 from tests import reference
 from tests.reference import checked, close
 
@@ -22,7 +24,7 @@ def inputs():
 
 
 def check_values(fn):
-    """softmax, -log and the sum over the vocabulary in plain numbers."""
+    """softmax, log and the sum over the vocabulary in plain numbers."""
     hidden_ND, weight_VD, targets_N = inputs()
     for temperature in (1.0, 0.5, 1.7):
         logp_N, entropy_N = fn(hidden_ND, weight_VD, targets_N, temperature)
@@ -44,14 +46,62 @@ def check_gradients(fn):
         close(ours, expected)
 
 
-@pytest.fixture(params=[1, 2, 3, N, 1000])
-def chunk_rows(request, monkeypatch):
-    monkeypatch.setitem(head.CHUNK_BYTES, "cpu", request.param * 4 * V)
+@pytest.fixture(params=[(1, 1), (1, 1000), (1000, 1), (3, 2), (V, N), (1000, 1000)])
+def tile(request, monkeypatch):
+    monkeypatch.setitem(head.TILE, "cpu", request.param)
 
 
-def test_chunks_change_nothing(chunk_rows):
+def test_tiles_change_nothing(tile):
     check_values(checked(token_logp_entropy))
     check_gradients(token_logp_entropy)
+
+
+@pytest.mark.parametrize("right, wrong", [
+    ("shrink_n * total_n", "total_n"), ("mean_nD.mul_(shrink_n[:, None])", "mean_nD"),
+    ("(before_n - top_n) * total_n", "0"), ("targets_n - rows.start", "targets_n"),
+    ("(by_logp_N[tokens] * is_here_n)", "by_logp_N[tokens]"),
+    ("grad_weight_VD[rows] +=", "grad_weight_VD[rows] ="),
+    ("grad_hidden_ND[tokens] +=", "grad_hidden_ND[tokens] ="), ("- mean_nD) / temperature", "- mean_nD)")])
+def test_planted_bugs_are_found(right, wrong):
+    source = Path(head.__file__).read_text()
+    assert source.count(right) == 1
+    planted = types.ModuleType("planted")
+    exec(source.replace(right, wrong), planted.__dict__)
+    planted.TILE["cpu"] = 3, 2
+    with pytest.raises(AssertionError):
+        check_values(planted.token_logp_entropy)
+        check_gradients(planted.token_logp_entropy)
+        check_frozen(planted.token_logp)
+
+
+def check_frozen(fn):
+    """Under a frozen unembedding forward makes the gradient already."""
+    results = []
+    for function in (fn, lambda *args: token_logp_reference(*args)[0]):
+        hidden_ND, weight_VD, targets_N = inputs()
+        logp_N = function(hidden_ND, weight_VD.detach(), targets_N, 0.6)
+        results.append(torch.autograd.grad((torch.arange(N) * logp_N).sum(), hidden_ND)[0])
+    close(*results)
+
+
+def test_frozen_unembedding(tile):
+    check_frozen(checked(token_logp))
+    assert token_logp(*(x.detach() for x in inputs())).requires_grad is False
+    loss = token_logp(*inputs()).sum()
+    loss.backward()
+    with pytest.raises(RuntimeError, match="second time"):      # nothing is kept beyond backward
+        loss.backward()
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_certain_and_impossible_tokens(monkeypatch, order):
+    """Logits of thousands, rising or falling from tile to tile."""
+    monkeypatch.setitem(head.TILE, "cpu", (3, 2))
+    hidden_ND, weight_VD = torch.full((V, 1), 1000.0), torch.arange(V)[:, None].float() * order
+    logp_N, entropy_N = token_logp_entropy(hidden_ND, weight_VD, torch.arange(V))
+    close(logp_N, 1000 * (order * torch.arange(V) - max(0, order * (V - 1))))
+    close(entropy_N, torch.zeros(V))
+    close(token_kl(hidden_ND, weight_VD, -hidden_ND), torch.full((V,), 1000.0 * (V - 1)))
 
 
 def kl_reference(hidden_ND, weight_VD, other_ND, temperature):
@@ -60,52 +110,20 @@ def kl_reference(hidden_ND, weight_VD, other_ND, temperature):
 
 
 def check_kl(fn):
-    results = []
-    for function in (fn, kl_reference):
-        hidden_ND, weight_VD, _ = inputs()
-        kl_N = function(hidden_ND, weight_VD, hidden_ND.roll(1, 0), 0.6)
-        gradients = torch.autograd.grad((torch.arange(1, N + 1) * kl_N).sum(), (hidden_ND, weight_VD))
-        results.append((kl_N, *gradients))
-    for ours, expected in zip(*results, strict=True):
-        close(ours, expected)
+    hidden_ND, weight_VD, _ = inputs()
+    other_ND = hidden_ND.roll(1, 0)
+    close(fn(hidden_ND, weight_VD, other_ND, 0.6), kl_reference(hidden_ND, weight_VD, other_ND, 0.6))
 
 
-def cross_entropy_reference(hidden_ND, weight_VD, targets_N, weight_N):
-    return -(weight_N * token_logp_reference(hidden_ND, weight_VD, targets_N)[0]).sum()
-
-
-def check_cross_entropy(fn):
-    weight_N = torch.arange(N) / 10                             # one token counts for nothing
-    for frozen in ((), (0,), (1,)):
-        results = []
-        for function in (fn, cross_entropy_reference):
-            tensors = [x.detach() if i in frozen else x for i, x in enumerate(inputs())]
-            loss = function(*tensors, weight_N)
-            results.append((loss, *torch.autograd.grad(3 * loss, [x for x in tensors if x.requires_grad])))
-        for ours, expected in zip(*results, strict=True):
-            close(ours, expected)
-    assert fn(*(x.detach() for x in inputs()), weight_N).requires_grad is False
-    loss = fn(*inputs(), weight_N)
-    loss.backward()
-    with pytest.raises(RuntimeError, match="second time"):      # gradients are not kept beyond backward
-        loss.backward()
-
-
-def test_kl_and_cross_entropy(chunk_rows):
-    check_kl(token_kl)
-    check_cross_entropy(cross_entropy)
+def test_kl(tile):
+    check_kl(checked(token_kl))
     hidden_ND, weight_VD, _ = inputs()
     close(token_kl(hidden_ND, weight_VD, hidden_ND), torch.zeros(N))
+    assert token_kl(hidden_ND, weight_VD, hidden_ND).requires_grad is False
     for buggy in (lambda h, w, other, tau: token_kl(h, w, other),
-                  lambda h, w, other, tau: kl_reference(other, w, h, tau),
-                  lambda h, w, other, tau: token_kl(h, w.detach(), other, tau) + 0 * w.sum()):
+                  lambda h, w, other, tau: kl_reference(other, w, h, tau)):
         with pytest.raises(AssertionError):
             check_kl(buggy)
-    for buggy in (lambda h, w, y, weight: cross_entropy(h, w, y, weight.roll(1)),
-                  lambda h, w, y, weight: cross_entropy(h, w, y, weight).detach() + 0 * (h.sum() + w.sum()),
-                  lambda h, w, y, weight: cross_entropy(h, w.detach(), y, weight) + 0 * w.sum()):
-        with pytest.raises(AssertionError):
-            check_cross_entropy(buggy)
 
 
 def test_reference():
@@ -114,23 +132,22 @@ def test_reference():
 
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
 def test_gradient(monkeypatch, temperature):
-    monkeypatch.setitem(head.CHUNK_BYTES, "cpu", 2 * 4 * V)
+    monkeypatch.setitem(head.TILE, "cpu", (4, 2))
     hidden_ND, weight_VD, targets_N = inputs()
     assert gradcheck(lambda h, w: token_logp_entropy(h, w, targets_N, temperature), (hidden_ND, weight_VD))
     assert gradcheck(lambda h, w: token_logp(h, w, targets_N, temperature), (hidden_ND, weight_VD))
-    weight_N, frozen_VD, other_ND = torch.arange(N).double(), weight_VD.detach(), hidden_ND.detach().flip(0)
+    frozen_VD, fixed_ND = weight_VD.detach(), hidden_ND.detach()
     assert gradcheck(lambda h: token_logp_entropy(h, frozen_VD, targets_N, temperature), (hidden_ND,))
-    assert gradcheck(lambda h: token_kl(h, frozen_VD, other_ND, temperature), (hidden_ND,))
-    assert gradcheck(lambda h, w: cross_entropy(h, w, targets_N, weight_N), (hidden_ND, weight_VD))
+    assert gradcheck(lambda h: token_logp(h, frozen_VD, targets_N, temperature), (hidden_ND,))
+    assert gradcheck(lambda w: token_logp_entropy(fixed_ND, w, targets_N, temperature), (weight_VD,))
 
 
 def test_backward_makes_no_logits_again(monkeypatch):
-    """Under a frozen unembedding; a trained one and the entropy need them once more, cross-entropy never."""
+    """Under a frozen unembedding; a trained one and the entropy need them once more."""
     made = []
-    monkeypatch.setattr(head, "logits", lambda *args, do=head.logits: made.append(1) or do(*args))
+    monkeypatch.setattr(head, "_tiles", lambda *args, do=head._tiles: made.append(1) or do(*args))
     hidden_ND, weight_VD, targets_N = inputs()
     for loss, count in ((lambda: token_logp(hidden_ND, weight_VD.detach(), targets_N).sum(), 1),
-                        (lambda: cross_entropy(hidden_ND, weight_VD, targets_N, torch.ones(N)), 1),
                         (lambda: token_logp(hidden_ND, weight_VD, targets_N).sum(), 2),
                         (lambda: token_logp_entropy(hidden_ND, weight_VD.detach(), targets_N)[1].sum(), 2)):
         made.clear()
@@ -138,22 +155,18 @@ def test_backward_makes_no_logits_again(monkeypatch):
         assert len(made) == count
 
 
-def test_bfloat16_by_either_product(monkeypatch):
-    """Of bfloat16 itself, and widened a slice at a time where a CPU is slow at it."""
-    monkeypatch.setattr(head, "ROWS", 4)
+def test_bfloat16(monkeypatch):
+    monkeypatch.setitem(head.TILE, "cpu", (4, 2))
     expected = [x.grad for x in scored(*inputs())]
-    for slow in (True, False):
-        monkeypatch.setattr(head, "SLOW_BFLOAT16", slow)
-        hidden_ND, weight_VD, targets_N = inputs()
-        half = [x.detach().bfloat16().requires_grad_() for x in (hidden_ND, weight_VD)]
-        for ours, exact in zip(scored(*half, targets_N), expected, strict=True):
-            assert ours.grad.dtype == torch.bfloat16 and (ours.grad - exact).norm() < 0.01 * exact.norm()
+    hidden_ND, weight_VD, targets_N = inputs()
+    half = [x.detach().bfloat16().requires_grad_() for x in (hidden_ND, weight_VD)]
+    for ours, exact in zip(scored(*half, targets_N), expected, strict=True):
+        assert ours.grad.dtype == torch.bfloat16 and (ours.grad - exact).norm() < 0.01 * exact.norm()
 
 
 def scored(hidden_ND, weight_VD, targets_N):
     token_logp(hidden_ND, weight_VD.detach(), targets_N).sum().backward()       # forward's gradient of h,
-    cross_entropy(hidden_ND, weight_VD, targets_N, torch.ones(N)).backward()    # and of W
-    token_logp(hidden_ND, weight_VD, targets_N, 0.7).sum().backward()           # backward's
+    token_logp(hidden_ND, weight_VD, targets_N, 0.7).sum().backward()           # backward's, and of W
     return hidden_ND, weight_VD
 
 

@@ -308,7 +308,7 @@ def changes_in(message, cfg):
 
 LARGE = [("sft", SFTConfig(), 24), ("sft", SFTConfig(lora_rank=8), 24), ("sft", SFTConfig(), 140),
          ("reward", RewardConfig(), 24), ("ppo", PPOConfig(), 24), ("ppo", PPOConfig(data=("x",)), 20),
-         ("ppo", PPOConfig(batch_size=16, max_len=256, data=("x",)), 24)]
+         ("ppo", PPOConfig(batch_size=16, max_len=512, data=("x",)), 24)]
 
 
 @pytest.mark.parametrize("stage, cfg, limit", LARGE, ids=range(len(LARGE)))
@@ -326,8 +326,8 @@ def test_a_refusal_names_flags_that_make_it_fit(stage, cfg, limit):
 
 def test_least_harm_first():
     """Smaller passes change nothing but time, so they come before an adapter or fewer rollouts."""
-    cfg = PPOConfig(batch_size=16, max_len=256, data=("x",))
-    assert changes_in(refusal("ppo", BLOOM_7B, cfg, "cuda", 24 * GIB), cfg) == {"micro_batch_tokens": 1024}
+    cfg = PPOConfig(batch_size=16, max_len=512, data=("x",))
+    assert changes_in(refusal("ppo", BLOOM_7B, cfg, "cuda", 24 * GIB), cfg) == {"micro_batch_tokens": 2048}
 
 
 def test_a_second_trunk_is_refused_with_the_first_shared():
@@ -397,12 +397,12 @@ def test_free_bytes_are_the_least_of_what_is_known():
 
 
 def test_command_line(base, capsys):
-    given = ["ppo", "--base", str(base), *"--device cuda --batch-size 16 --max-len 256 --data x".split()]
-    memory.main([*given, "--micro-batch-tokens", "1024", "--limit", "24"])
+    given = ["ppo", "--base", str(base), *"--device cuda --batch-size 16 --max-len 512 --data x".split()]
+    memory.main([*given, "--micro-batch-tokens", "2048", "--limit", "24"])
     printed = capsys.readouterr().out
-    assert re.search(r"^forward .* GiB  the peak$", printed, re.M)
+    assert re.search(r"^backward .* GiB  the peak$", printed, re.M)
     assert "7,069,016,064 weights x 2 B" in printed
-    with pytest.raises(ValueError, match="--micro-batch-tokens 1024"):
+    with pytest.raises(ValueError, match="--micro-batch-tokens 2048"):
         memory.main([*given, "--limit", "24"])
     with pytest.raises(ValueError, match="--help lists the flags"):
         memory.main([*given, "--no-such-flag"])

@@ -342,30 +342,31 @@ def small_tokens(roles, rows, cfg, run):
     return {"share": (1 / 0.15, share_B - 0.5)}
 
 
-def check_learns(algorithm, seed=0):
+def check_learns(algorithm, seed):
     """[#45] From a half of the optimum to nine tenths of it."""
     roles, scores, group = make_roles(), [], 1 if algorithm in ("ppo", "reinforce++") else 4
-    optimizer = optimizer_of(roles, 3e-2)
+    optimizer = optimizer_of(roles, 1e-2)
     cfg = replace(CONFIG, missing_end_penalty=0.0, micro_batch_tokens=1000, algorithm=algorithm, group=group)
     prompts = [prompt for prompt in PROMPTS * (4 // group) for _ in range(group)]
-    for step in range(30):
+    for step in range(50):
         rollouts, metrics = roll_out(roles, prompts, 0.01, EOS, cfg, RUN, 1000 * seed + step)
         update(roles, rollouts, optimizer, step, cfg, RUN, {"scale": 1.0, "beta": 0.01})
         scores.append(metrics["reward_share"].item() + 0.5)
     assert scores[0] < 0.6 and sum(scores[-3:]) / 3 > 0.9, scores
 
 
-@pytest.mark.parametrize("algorithm", train_ppo.ALGORITHMS)
-def test_all_four_learn(monkeypatch, algorithm):
+@pytest.mark.parametrize("algorithm, seed", [("ppo", seed) for seed in range(5)] +
+                         [(name, 0) for name in train_ppo.ALGORITHMS if name != "ppo"])
+def test_all_four_learn(monkeypatch, algorithm, seed):
     monkeypatch.setattr(ROLLOUTS, "reward_parts", small_tokens)
-    check_learns(algorithm)
+    check_learns(algorithm, seed)
 
 
 def test_the_check_of_learning_has_teeth(monkeypatch):
     monkeypatch.setattr(ROLLOUTS, "reward_parts", small_tokens)
     monkeypatch.setattr(train_ppo.ppo, "whiten", lambda x_BT, mask_BT: x_BT * 0)     # advantages say nothing
     with pytest.raises(AssertionError):
-        check_learns("ppo")
+        check_learns("ppo", 0)
 
 
 def test_passes_end_and_updates_are_skipped():
