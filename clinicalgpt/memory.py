@@ -166,12 +166,13 @@ def without_gradient(part, N):
 
 
 def vocabulary(part, M, learns, models=1):
-    """kernels/head.py's tiles of logits and sums over W, the scored hidden states and their gradient."""
-    D, item = part.config.width, part.weight
-    rows, most = TILE["cuda" if part.cuda else "cpu"]
-    v, n = min(part.config.vocabulary, rows), -(-M // max(1, -(-M // most)))
-    tile = v * n * (8 + (part.cuda and 4 + item * learns)) + (0 if part.cuda or item == 4 else 4 * v * D)
-    return models * tile + learns * 8 * n * D + M * D * part.stream * (1 + learns)
+    """kernels/head.py's tiles of logits and sums over W, the scored hidden states and their gradient.  A CPU
+    widens one tile of W while the last is held."""
+    D, half = part.config.width, part.weight == 2
+    most_rows, most = TILE["cuda" if part.cuda else "cpu"]
+    v, n = min(part.config.vocabulary, most_rows), -(-M // max(1, -(-M // most)))
+    tile = v * n * (10 if part.cuda and half and learns else 8) + (8 * v * D if half and not part.cuda else 0)
+    return models * tile + learns * 8 * n * D + M * D * part.stream * (models + learns)
 
 
 def rollout(part, rows, prompt, new):
@@ -241,7 +242,8 @@ def plan(stage, config, cfg, device_type, reward=SHARED):
     learns = max((part, critic), key=lambda p: sum(size for _, size, _ in keeps(p, N, E)))
     anew = [("a block, made again", sum(block_keeps(learns, N, E).values()), f"{N} tokens")] * again
     twice = bool(table or getattr(cfg, "entropy_coefficient", 0))       # backward makes logits as well
-    last = [table + twice * logits, table + block_gradients(learns, N)]
+    slice_of_table = table and min(table, 4 * TILE[device_type][0] * config.width)
+    last = [table + slice_of_table + twice * logits, table + block_gradients(learns, N)]
     phases["backward"] = [*grown, *keeps(learns, N, E, again), *anew,
                           ("gradients on the way", max(last), f"{N} tokens of a block, or the embedding's")]
     if not cfg.lora_rank:

@@ -1,6 +1,6 @@
 """
-From hidden states to log-probabilities of given tokens, without ever holding all logits.
-(Not here: which tokens count; PPO's losses.)
+From hidden states to log-probabilities of given tokens, without holding all logits.
+(Not here: which tokens count; PPO's losses.  Sampling needs all of a token's logits: `logits`, at the end.)
 
     z = W h / temperature     p = softmax(z)     L = log sum_v exp z_v          gradient in z_v
     logp     = log p_y = z_y - L                                                1[v = y] - p_v
@@ -10,10 +10,16 @@ From hidden states to log-probabilities of given tokens, without ever holding al
 BLOOM's vocabulary has 250,880 entries: 2,048 tokens of float32 logits are 2 GB, twice that with their
 gradient.  So z is made a tile at a time, some rows of W by some tokens, and used up before the next takes its
 place.  This is attention over the vocabulary: hidden states are its queries, rows of W its keys and values.
-As in FlashAttention (Dao 2022) the sums over v grow from tile to tile, and shrink when a larger z turns up.
-What comes out is sum_v p_v W_v; W_y less that is logp's gradient in h, but for a factor a token, so backward
-only scales rows.  It makes z anew for what is rarely asked for: gradients of the entropy, and of W where that
-is trained (as in "Cut Your Losses", Wijmans 2024).
+As in FlashAttention (Dao 2022) the sums over v grow from tile to tile, relative to the largest z so far, and
+shrink when a larger one turns up:
+
+    top' = max(top, max_v z_v)     s = exp(top - top')     e_v = exp(z_v - top')
+    total' = s total + sum_v e_v                             mean' = s mean + sum_v e_v W_v
+    dot' = s (dot + (top - top') total) + sum_v (z_v - top') e_v
+
+At the end L = top + log total, entropy = log total - dot / total, and W_y - mean / total is logp's gradient
+in h, but for a factor a token: backward only scales rows.  It makes z anew for gradients of the entropy, and
+of W where that is trained (as in "Cut Your Losses", Wijmans 2024).
 Letters: N tokens, n of them and v rows of W in a tile, D width, V vocabulary.
 """
 
@@ -23,16 +29,16 @@ TILE = {"cpu": (2**12, 2**9), "cuda": (2**14, 2**12)}           # (v, n) at most
 
 
 def token_logp(hidden_ND, weight_VD, targets_N, temperature=1.0):
-    """log p(targets | hidden) at `temperature`: (N,) float32 (float64 for float64 input), in nats, with
-    gradients to hidden and weight."""
+    """log p(targets | hidden) at `temperature`: (N,) float32 (float64 where W is), in nats, with gradients to
+    hidden and weight.  nan for a target that is no row of W."""
     return token_logp_entropy(hidden_ND, weight_VD, targets_N, temperature)[0]
 
 
 def token_logp_entropy(hidden_ND, weight_VD, targets_N, temperature=1.0):
     """(logp_N, entropy_N) from one pass over the vocabulary."""
     # Where W is trained, backward makes the logits anew in any case, and h's gradient with W's.
-    learns = torch.is_grad_enabled() and hidden_ND.requires_grad and not weight_VD.requires_grad
-    return _Measures.apply(hidden_ND, weight_VD, targets_N, temperature, learns)
+    with_slope = torch.is_grad_enabled() and hidden_ND.requires_grad and not weight_VD.requires_grad
+    return _Measures.apply(hidden_ND, weight_VD, targets_N, temperature, with_slope)
 
 
 @torch.no_grad()
@@ -41,12 +47,13 @@ def token_kl(hidden_ND, weight_VD, other_ND, temperature=1.0):
     gradients."""
     kl_N = hidden_ND.new_zeros(len(hidden_ND), dtype=_wide(weight_VD))
     for tokens in _chunks(hidden_ND):
-        states, first_n = (hidden_ND[tokens], other_ND[tokens]), torch.zeros_like(kl_N[tokens]).long()
-        p_L_n, q_L_n = (_softmax(x_nD, weight_VD, first_n, temperature)[2] for x_nD in states)
+        states, any_n = (hidden_ND[tokens], other_ND[tokens]), torch.zeros_like(kl_N[tokens]).long()
+        tops, log_totals = zip(*(_attend(x_nD, weight_VD, any_n, temperature)[2:4] for x_nD in states))
         both = zip(*(_tiles(x_nD, weight_VD, temperature) for x_nD in states))
         for (_, _, p_z_vn, p_vn), (_, _, q_z_vn, _) in both:
-            torch.exp(p_z_vn.sub_(p_L_n), out=p_vn)
-            kl_N[tokens] += p_z_vn.sub_(q_z_vn.sub_(q_L_n)).mul_(p_vn).sum(0)
+            logp_vn, logq_vn = (z_vn.sub_(top_n).sub_(log_total_n) for z_vn, top_n, log_total_n
+                                in zip((p_z_vn, q_z_vn), tops, log_totals))
+            kl_N[tokens] += torch.exp(logp_vn, out=p_vn).mul_(logp_vn.sub_(logq_vn)).sum(0)
     return kl_N
 
 
@@ -58,15 +65,16 @@ def token_logp_reference(hidden_ND, weight_VD, targets_N, temperature=1.0):
 
 class _Measures(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, hidden_ND, weight_VD, targets_N, temperature, learns):
+    def forward(ctx, hidden_ND, weight_VD, targets_N, temperature, with_slope):
         ctx.set_materialize_grads(False)                        # what no one asks for arrives as None
         logp_N, entropy_N, L_N = (hidden_ND.new_empty(len(targets_N), dtype=_wide(weight_VD))
                                   for _ in range(3))
-        slope_ND = torch.empty_like(hidden_ND) if learns else None
+        slope_ND = torch.empty_like(hidden_ND) if with_slope else None
         for tokens in _chunks(hidden_ND):
-            logp_N[tokens], entropy_N[tokens], L_N[tokens], mean_nD = _softmax(
-                hidden_ND[tokens], weight_VD, targets_N[tokens], temperature, learns)
-            if learns:
+            logp_N[tokens], entropy_N[tokens], top_n, log_total_n, mean_nD = _attend(
+                hidden_ND[tokens], weight_VD, targets_N[tokens], temperature, with_slope)
+            L_N[tokens] = top_n + log_total_n
+            if with_slope:
                 slope_ND[tokens] = (weight_VD[targets_N[tokens]] - mean_nD) / temperature
         ctx.save_for_backward(hidden_ND, weight_VD, targets_N, entropy_N, L_N, slope_ND)
         ctx.temperature = temperature
@@ -97,10 +105,10 @@ class _Measures(torch.autograd.Function):
                  ((grad_hidden_ND, hidden_ND), (grad_weight_VD, weight_VD))), *[None] * 3
 
 
-def _softmax(hidden_nD, weight_VD, targets_n, temperature, with_mean=False):
-    """(logp_n, entropy_n, L_n, and if asked for sum_v p_v W_v), tile by tile; sums are of exp(z - top)."""
-    chosen_n, total_n, dot_n = hidden_nD.new_zeros(3, len(targets_n), dtype=_wide(weight_VD))
-    top_n = torch.full_like(total_n, torch.finfo(total_n.dtype).min / 2)
+def _attend(hidden_nD, weight_VD, targets_n, temperature, with_mean=False):
+    """(logp_n, entropy_n, top_n, log_total_n, mean_nD or None) of a chunk of tokens."""
+    total_n, dot_n = hidden_nD.new_zeros(2, len(targets_n), dtype=_wide(weight_VD))
+    top_n, chosen_n = torch.full_like(total_n, torch.finfo(total_n.dtype).min / 2), total_n + torch.nan
     mean_nD = torch.zeros_like(hidden_nD, dtype=total_n.dtype) if with_mean else None
     for rows, part_vD, z_vn, e_vn in _tiles(hidden_nD, weight_VD, temperature):
         place_1n, is_here_n = _places(targets_n, rows)
@@ -115,26 +123,26 @@ def _softmax(hidden_nD, weight_VD, targets_n, temperature, with_mean=False):
     log_total_n = total_n.log()
     if with_mean:
         mean_nD /= total_n[:, None]
-    return chosen_n - top_n - log_total_n, log_total_n - dot_n / total_n, top_n + log_total_n, mean_nD
+    return chosen_n - top_n - log_total_n, log_total_n - dot_n / total_n, top_n, log_total_n, mean_nD
 
 
 def _chunks(hidden_ND):
     """Slices of no more tokens than a tile has, as even as can be."""
     N = len(hidden_ND)
-    count = max(1, -(-N // TILE[hidden_ND.device.type][1]))
+    count = -(-N // TILE[hidden_ND.device.type][1])
     return [slice(N * i // count, N * (i + 1) // count) for i in range(count)]
 
 
 def _tiles(hidden_nD, weight_VD, temperature):
-    """(which rows of W, these rows, their logits z_vn, as much room again), tile by tile."""
+    """(which rows of W, these rows, their logits z_vn, as much room again), each in the place of the last."""
     V, most = len(weight_VD), TILE[hidden_nD.device.type][0]
     factors = weight_VD.dtype if weight_VD.is_cuda else _wide(weight_VD)     # the CPU widens a tile of W
     hidden_Dn = hidden_nD.to(weight_VD.dtype).to(factors).T
-    room = hidden_nD.new_empty(2, min(V, most), len(hidden_nD), dtype=_wide(weight_VD))
+    rooms = hidden_nD.new_empty(2, min(V, most), len(hidden_nD), dtype=_wide(weight_VD))
     for start in range(0, V, most):
         rows = slice(start, min(start + most, V))
-        part_vD, (z_vn, other_vn) = weight_VD[rows].to(factors), room[:, :rows.stop - start]
-        yield rows, part_vD, _product(part_vD, hidden_Dn, z_vn).div_(temperature), other_vn
+        part_vD, (z_vn, room_vn) = weight_VD[rows].to(factors), rooms[:, :rows.stop - start]
+        yield rows, part_vD, _product(part_vD, hidden_Dn, z_vn).div_(temperature), room_vn
 
 
 def _places(targets_n, rows):
@@ -146,10 +154,10 @@ def _places(targets_n, rows):
 
 def _product(a, b, out=None):
     """a @ b in at least float32, autocast or not, on CUDA out of the product itself: bfloat16 would round a
-    logit of 20 to eighths.  The factors are b's dtype; so is `out`."""
+    logit of 20 to eighths.  The factors are b's dtype."""
     with torch.autocast(b.device.type, enabled=False):
         if b.dtype.itemsize == 2:
-            return torch.mm(a.to(b.dtype), b, out_dtype=torch.float32)
+            return torch.mm(a.to(b.dtype), b, out_dtype=torch.float32, out=out)
         return torch.mm(a.to(b.dtype), b, out=out)
 
 

@@ -63,15 +63,20 @@ def test_tiles_change_nothing(tile):
     ("grad_weight_VD[rows] +=", "grad_weight_VD[rows] ="),
     ("grad_hidden_ND[tokens] +=", "grad_hidden_ND[tokens] ="), ("- mean_nD) / temperature", "- mean_nD)")])
 def test_planted_bugs_are_found(right, wrong):
-    source = Path(head.__file__).read_text()
-    assert source.count(right) == 1
-    planted = types.ModuleType("planted")
-    exec(source.replace(right, wrong), planted.__dict__)
-    planted.TILE["cpu"] = 3, 2
+    buggy = planted(right, wrong)
     with pytest.raises(AssertionError):
-        check_values(planted.token_logp_entropy)
-        check_gradients(planted.token_logp_entropy)
-        check_frozen(planted.token_logp)
+        check_values(buggy.token_logp_entropy)
+        check_gradients(buggy.token_logp_entropy)
+        check_frozen(buggy.token_logp)
+
+
+def planted(right, wrong):
+    """kernels/head.py with another line."""
+    source, module = Path(head.__file__).read_text(), types.ModuleType("planted")
+    assert source.count(right) == 1
+    exec(source.replace(right, wrong), module.__dict__)
+    module.TILE["cpu"] = 3, 2
+    return module
 
 
 def check_frozen(fn):
@@ -86,6 +91,10 @@ def check_frozen(fn):
 
 def test_frozen_unembedding(tile):
     check_frozen(checked(token_logp))
+    hidden_ND, weight_VD, targets_N = (x.detach() for x in inputs())
+    for nowhere in (-100, -1, V):
+        targets_N[1] = nowhere
+        assert token_logp(hidden_ND, weight_VD, targets_N).isnan().tolist() == [n == 1 for n in range(N)]
     assert token_logp(*(x.detach() for x in inputs())).requires_grad is False
     loss = token_logp(*inputs()).sum()
     loss.backward()
@@ -102,6 +111,24 @@ def test_certain_and_impossible_tokens(monkeypatch, order):
     close(logp_N, 1000 * (order * torch.arange(V) - max(0, order * (V - 1))))
     close(entropy_N, torch.zeros(V))
     close(token_kl(hidden_ND, weight_VD, -hidden_ND), torch.full((V,), 1000.0 * (V - 1)))
+
+
+def check_kl_far_from_zero(fn):
+    """A number added to all logits changes nothing, though float32 holds fewer digits of them."""
+    generator = torch.Generator().manual_seed(1)
+    hidden_ND = torch.randn(N, D, generator=generator)
+    other_ND = hidden_ND + 0.005 * torch.randn(N, D, generator=generator)
+    weight_VD, one_N1 = torch.randn(V, D, generator=generator), torch.ones(N, 1)
+    kl_N = fn(torch.cat([hidden_ND, one_N1], 1), torch.cat([weight_VD, torch.full((V, 1), 4000.0)], 1),
+              torch.cat([other_ND, one_N1], 1))
+    assert (kl_N - kl_reference(hidden_ND, weight_VD, other_ND, 1.0)).abs().max() < 1e-5
+
+
+def test_kl_far_from_zero():
+    check_kl_far_from_zero(token_kl)
+    buggy = planted(".sub_(top_n).sub_(log_total_n)", ".sub_(top_n + log_total_n)")
+    with pytest.raises(AssertionError):
+        check_kl_far_from_zero(buggy.token_kl)
 
 
 def kl_reference(hidden_ND, weight_VD, other_ND, temperature):
@@ -155,13 +182,23 @@ def test_backward_makes_no_logits_again(monkeypatch):
         assert len(made) == count
 
 
-def test_bfloat16(monkeypatch):
-    monkeypatch.setitem(head.TILE, "cpu", (4, 2))
-    expected = [x.grad for x in scored(*inputs())]
-    hidden_ND, weight_VD, targets_N = inputs()
-    half = [x.detach().bfloat16().requires_grad_() for x in (hidden_ND, weight_VD)]
-    for ours, exact in zip(scored(*half, targets_N), expected, strict=True):
-        assert ours.grad.dtype == torch.bfloat16 and (ours.grad - exact).norm() < 0.01 * exact.norm()
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(
+    not torch.cuda.is_available(), reason="no card"))])
+def test_bfloat16(monkeypatch, device):
+    monkeypatch.setitem(head.TILE, device, (8, 8))
+    expected = [x.grad for x in scored(*wide_inputs())]
+    hidden_ND, weight_VD, targets_N = wide_inputs()
+    half = [x.detach().to(device, torch.bfloat16).requires_grad_() for x in (hidden_ND, weight_VD)]
+    for ours, exact in zip(scored(*half, targets_N.to(device)), expected, strict=True):
+        assert ours.grad.dtype == torch.bfloat16
+        assert (ours.grad.cpu() - exact).norm() < 0.01 * exact.norm()
+
+
+def wide_inputs():
+    generator = torch.Generator().manual_seed(1)
+    hidden_ND, weight_VD = (torch.randn(n, 16, generator=generator, dtype=torch.float64, requires_grad=True)
+                            for n in (23, 40))
+    return hidden_ND, weight_VD, torch.randint(40, (23,), generator=generator)
 
 
 def scored(hidden_ND, weight_VD, targets_N):

@@ -284,16 +284,17 @@ def test_the_check_of_a_pass_has_teeth(monkeypatch):
         check_pass_without_gradient("bloom", False)
 
 
-@pytest.mark.parametrize("tied", [True, False])
-def test_peak_where_the_vocabulary_is_most_of_it(tied):
-    """The forward pass alone: while it is watched, autograd adds tied gradients less sparingly."""
-    config, cfg = kin(tied=tied, vocabulary=16000, width=128), SFTConfig(max_len=16, batch_size=1)
-    model, batch = model_of(config, 0, False), batch_of(16, 1)
-    with Watched(model.parameters()) as watched:
-        model.loss(batch, 1)
-    apart = ("trunk", "Adam's moments", "allocator, libraries")
-    planned = sum(size for what, size, _ in plan("sft", config, cfg, "cpu")["forward"] if what not in apart)
-    assert 0.9 <= planned / watched.most <= 1.1, f"{planned} bytes planned, {watched.most} held"
+@pytest.mark.parametrize("rank, bfloat16", [(0, False), (4, False), (4, True)])
+def test_peak_where_the_vocabulary_is_most_of_it(rank, bfloat16):
+    """Several tiles of it.  Not tied: while it is watched, autograd adds tied gradients less sparingly."""
+    config = kin(vocabulary=16000, width=128)
+    cfg = SFTConfig(max_len=16, batch_size=1, lora_rank=rank, dtype="bfloat16" if bfloat16 else "float32")
+    apart = ("trunk", "adapters", "Adam's moments", "allocator, libraries", *["gradients"] * bool(rank))
+    phases = plan("sft", config, cfg, "cpu")
+    planned = max(sum(size for what, size, _ in phases[phase] if what not in apart)
+                  for phase in ("forward", "backward", "step") if phase in phases)
+    real = peak_of_step(config, rank, bfloat16, False, "sft", batch_of(16, 1))
+    assert 0.9 <= planned / real <= 1.1, f"{planned} bytes planned, {real} held"
 
 
 # ---- what the user is told -------------------------------------------------------------------------------
