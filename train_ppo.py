@@ -19,7 +19,7 @@ from pathlib import Path
 
 import torch
 
-from clinicalgpt import ppo
+from clinicalgpt import parallel, ppo
 from clinicalgpt.alarms import alarms
 from clinicalgpt.cli import arg, run_main
 from clinicalgpt.dataset import (
@@ -246,12 +246,14 @@ def update(roles, rollouts, optimizer, step, cfg, run, state, mix=None):
              for rows in shuffled(len(rollouts.examples), cfg, seed_of(cfg.seed, step, 3, epoch))]
     for turn, rows in enumerate(turns):
         count, these = rollouts.mask_BT[rows].sum().clamp(min=1), {}
-        for part in micro_batches(rows, cfg.micro_batch_tokens, lambda i: len(rollouts.examples[i])):
+        for part in micro_batches(parallel.share(rows), cfg.micro_batch_tokens,
+                                  lambda i: len(rollouts.examples[i])):
             losses, ratio_gap = backward(roles, rollouts, part, count, train_policy, cfg, run,
                                          state["beta"])
             these = {k: these.get(k, 0.0) + v.item() for k, v in losses.items()}
             if turn == 0:                                   # before any update the ratio must be 1
-                ratio_gaps.append(ratio_gap)
+                ratio_gaps.append(ratio_gap.item())
+        these = parallel.added(these)
         if mix and train_policy:
             these["pretrain_loss"] = count.item() * pretrain_backward(roles, mix, step * len(turns) + turn,
                                                                       len(rows), cfg, run)
@@ -266,7 +268,7 @@ def update(roles, rollouts, optimizer, step, cfg, run, state, mix=None):
         else:
             norms.append(optimizer_step(optimizer, rate, cfg.grad_clip))
     bound = 1e-3 if run.dtype == torch.float32 else 0.5    # bfloat16 rounds by the shapes of its products
-    first_ratio_gap = torch.stack(ratio_gaps).max().item()
+    first_ratio_gap = max(parallel.gathered(ratio_gaps), key=lambda gap: (math.isnan(gap), gap))
     if not first_ratio_gap <= bound:                       # nan is not 1 either
         raise ValueError(f"the first PPO ratio is off 1 by {first_ratio_gap:.2g} (bound {bound}): "
                          "rollout and training disagree")
@@ -318,12 +320,12 @@ def pretrain_backward(roles, mix, turn, count, cfg, run):
     (Ouyang 2022, eq. 2)."""
     batch = [mix[i] for i in batch_of_step(len(mix), count, cfg.seed, turn)]
     tokens, loss = max(1, sum(sum(example.answer[1:]) for example in batch)), 0.0
-    for part in micro_batches(batch, cfg.micro_batch_tokens):
+    for part in micro_batches(parallel.share(batch), cfg.micro_batch_tokens):
         with adapter(roles.trunk, "policy"), run.autocast():
             share = roles.trunk.loss(pack(part, run.device), tokens)
         (cfg.pretrain_coefficient * share).backward()
         loss += share.item()
-    return loss
+    return parallel.added({"loss": loss})["loss"]
 
 
 @torch.no_grad()
@@ -344,4 +346,4 @@ def go_back(trained, optimizer, good, state, cfg):
 
 
 if __name__ == "__main__":
-    run_main(main, PPOConfig)
+    run_main(main, PPOConfig, several=True)

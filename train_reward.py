@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import torch
 
+from clinicalgpt import parallel
 from clinicalgpt.cli import arg, run_main
 from clinicalgpt.dataset import (
     Example,
@@ -96,7 +97,7 @@ def main(cfg):
             model.train()
             batch = [train[i] for i in batch_of_step(len(train), cfg.batch_size, cfg.seed, step)]
             loss, gaps = 0.0, []
-            for part in micro_batches(batch, cfg.micro_batch_tokens, tokens_of):
+            for part in micro_batches(parallel.share(batch), cfg.micro_batch_tokens, tokens_of):
                 with run.autocast():
                     scores = score_rankings(model, head, part, run.device)
                 share = torch.stack([ranking_loss(score_K, ranking.ranks, cfg.margin, cfg.centring)
@@ -105,7 +106,8 @@ def main(cfg):
                 loss += share.item()
                 gaps += [gap for row in zip(scores, part) for _, gap in gaps_of(*row)]
             norm = optimizer_step(optimizer, learning_rate(step, total, 1.0, cfg.warmup_steps), cfg.grad_clip)
-            metrics = {"loss": loss, "accuracy": right(gaps), "grad_norm": norm}
+            loss = parallel.added({"loss": loss})["loss"]
+            metrics = {"loss": loss, "accuracy": right(parallel.gathered(gaps)), "grad_norm": norm}
             if held_out and ((step + 1) % cfg.eval_every == 0 or step + 1 == total):
                 metrics |= {"valid_accuracy": measure(model, head, held_out, run)["all"]["accuracy"]}
             run.log(step, **metrics)
@@ -216,4 +218,4 @@ def probed(model, head, probes, tokenizer, template, cfg, run):
 
 
 if __name__ == "__main__":
-    run_main(main, RewardConfig)
+    run_main(main, RewardConfig, several=True)

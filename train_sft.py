@@ -15,6 +15,7 @@ from functools import partial
 
 import torch
 
+from clinicalgpt import parallel
 from clinicalgpt.cli import arg, run_main
 from clinicalgpt.dataset import batch_of_step, load_dialogues, micro_batches, pack, steps_per_epoch
 from clinicalgpt.files import read_json
@@ -106,28 +107,30 @@ def files_of(cfg, stem="train", valid_stem="valid"):
 
 
 def nll_backward(model, batch, run):
-    """Gradient of the mean over all answer tokens of the batch, whatever its cut into micro-batches.
-    Returns (loss, answer tokens)."""
+    """Gradient of the mean over all answer tokens of the batch, whatever its cut into micro-batches and
+    processes.  Returns (loss, answer tokens)."""
     tokens = max(1, sum(sum(example.answer[1:]) for example in batch))
     loss = 0.0
-    for part in micro_batches(batch, run.cfg.micro_batch_tokens):
+    for part in micro_batches(parallel.share(batch), run.cfg.micro_batch_tokens):
         with run.autocast():
             share = model.loss(pack(part, run.device), tokens)
         share.backward()
         loss += share.item()
-    return loss, tokens
+    return parallel.added({"loss": loss})["loss"], tokens
 
 
 @torch.no_grad()
 def nll(model, examples, run):
     """Mean negative log-likelihood of the examples' answer tokens."""
     model.eval()
-    total, tokens = 0.0, 0
-    for part in micro_batches(examples, run.cfg.micro_batch_tokens):
+    sums = {"loss": 0.0, "tokens": 0}
+    for part in micro_batches(parallel.share(examples), run.cfg.micro_batch_tokens):
         scored = pack(part, run.device)
         with run.autocast():
-            total, tokens = total + model.loss(scored, 1).item(), tokens + len(scored.scored_M)
-    return total / tokens if tokens else math.nan
+            sums["loss"] += model.loss(scored, 1).item()
+        sums["tokens"] += len(scored.scored_M)
+    sums = parallel.added(sums)
+    return sums["loss"] / sums["tokens"] if sums["tokens"] else math.nan
 
 
 def show(run, step, model, tokenizer, template, example):
@@ -138,4 +141,4 @@ def show(run, step, model, tokenizer, template, example):
 
 
 if __name__ == "__main__":
-    run_main(main, SFTConfig)
+    run_main(main, SFTConfig, several=True)

@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 from clinicalgpt.files import read_json
+from clinicalgpt.parallel import processes
 
 
 def arg(default, help, tiny=None):
@@ -69,9 +70,11 @@ def on_tiny_base(given):
         and "clinicalgpt" in read_json(folder / "model" / "config.json")
 
 
-def run_main(main, Config):
+def run_main(main, Config, several=False):
+    """main(the command line), in several processes if torchrun started them and `several` allows it."""
     try:
-        return main(parse(Config))
+        with processes(several):
+            return main(parse(Config))
     except (ValueError, OSError) as error:
         print(f"{sys.argv[0]}: {error}", file=sys.stderr)
         sys.exit(2)

@@ -21,10 +21,12 @@ PATIENCE = {"cpu": 1, "cuda": 16}                               # steps between 
 
 
 @torch.no_grad()
-def generate(model, prompts, max_new_tokens=64, temperature=0.0, top_p=1.0, top_k=0, eos_id=None, seed=0):
+def generate(model, prompts, max_new_tokens=64, temperature=0.0, top_p=1.0, top_k=0, eos_id=None, seed=0,
+             first=0):
     """Continue each prompt (a list of token ids) by at most max_new_tokens; an answer ends with eos_id where
-    the model said so.  list[list[int]] -> list[list[int]], the new tokens only.  Raises ValueError for an
-    empty prompt or an impossible setting."""
+    the model said so.  list[list[int]] -> list[list[int]], the new tokens only.  Prompts that are rows
+    `first` and on of a larger batch are answered as there.  Raises ValueError for an empty prompt or an
+    impossible setting."""
     if temperature < 0 or not 0 < top_p <= 1 or top_k < 0 or max_new_tokens < 0:
         raise ValueError(f"temperature {temperature}, top_p {top_p}, top_k {top_k}, "
                          f"max_new_tokens {max_new_tokens}: "
@@ -34,8 +36,8 @@ def generate(model, prompts, max_new_tokens=64, temperature=0.0, top_p=1.0, top_
         return answers
     ids_N, lengths = model.end_to_end(prompts)
     device = ids_N.device
-    uniform_BS = torch.rand(len(prompts), max_new_tokens,
-                            generator=torch.Generator().manual_seed(seed)).to(device)
+    uniform_BS = torch.rand(first + len(prompts), max_new_tokens,
+                            generator=torch.Generator().manual_seed(seed))[first:].to(device)
     cache = KVCache(capacity=max(lengths) + max_new_tokens)
     hidden_ND = model(ids_N, lengths, cache)
     last_hidden_BD = hidden_ND[torch.tensor(lengths, device=device).cumsum(0) - 1]

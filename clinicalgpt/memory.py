@@ -28,6 +28,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from clinicalgpt import parallel
 from clinicalgpt.cli import Parser, number, parse
 from clinicalgpt.config import ModelConfig, read_config
 from clinicalgpt.files import model_folder, read_json
@@ -343,12 +344,16 @@ def share_heap(most):
 
 
 def check_memory(stage, trunk, cfg, run):
-    """Say what a run over this trunk will need.  ValueError, with what would help, if it is not there."""
+    """Say what a run over this trunk will need, of several processes each.  ValueError, with what would help,
+    if it is not there."""
     try:
         config, free = read_config(model_folder(trunk))[0], free_bytes(run.device)
         reward = reward_of(cfg.reward, trunk) if stage == "ppo" else SHARED
     except (OSError, ValueError):
         return                                                  # loading says what is wrong, and better
+    cfg = replace(cfg, batch_size=-(-cfg.batch_size // parallel.size()))
+    if free and run.device.type == "cpu":                       # a card each, but all share the machine
+        free //= parallel.size()
     phase, needed = peak(plan(stage, config, cfg, run.device.type, reward))
     if free is not None and needed > free:
         raise ValueError(refusal(stage, config, cfg, run.device.type, free, reward))

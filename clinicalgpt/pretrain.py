@@ -22,6 +22,7 @@ from clinicalgpt.config import ModelConfig
 from clinicalgpt.dataset import Example, batch_of_step, micro_batches, pack, steps_per_epoch
 from clinicalgpt.files import read_json, read_jsonl
 from clinicalgpt.model import Transformer
+from clinicalgpt.parallel import from_first, size
 from clinicalgpt.run import (
     Run,
     RunConfig,
@@ -60,6 +61,8 @@ def main(cfg):
     run = Run(cfg, "pretrain")                                                # 1. folder, seed, device
     if run.finished:
         return read_json(run.out / "done.json")
+    if size() > 1:
+        raise ValueError(f"{run.out}: the base is made by one process: python -m clinicalgpt.pretrain")
     cfg = embedded(cfg)
     lines = read_lines(cfg.text)                                              # 2. tokenizer, from the text
     template = Template()
@@ -117,10 +120,13 @@ def tiny_data(lang="zh", seed=0):
     if lang not in ("zh", "en"):
         raise ValueError(f"--lang {lang}: choose zh or en")
     folder = Path(f"runs/tiny-{lang}/data-{seed}")
-    if not folder.is_dir():
-        aside = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-        generate(aside, lang=lang, seed=seed)
-        aside.rename(folder)
+
+    def make():
+        if not folder.is_dir():
+            aside = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+            generate(aside, lang=lang, seed=seed)
+            aside.rename(folder)
+    from_first(make)
     return folder
 
 

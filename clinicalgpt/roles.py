@@ -23,6 +23,7 @@ from clinicalgpt.dataset import Example, micro_batches, pack, reply_examples
 from clinicalgpt.files import read_json
 from clinicalgpt.generate import generate
 from clinicalgpt.lora import adapter, add_lora, copy_adapter
+from clinicalgpt.parallel import gathered, share, span
 from clinicalgpt.reward import ScalarHead, last_token_score
 from clinicalgpt.rules import rules_of
 from clinicalgpt.run import load_reward, open_run
@@ -85,8 +86,8 @@ def answer(roles, name, prompts, end_id, cfg, run, seed):
     with torch.no_grad(), adapter(roles.trunk, name), run.autocast():
         for start in range(0, len(prompts), cfg.batch_size):
             ids = [prompt.ids for prompt in prompts[start:start + cfg.batch_size]]
-            answers += generate(roles.trunk, ids, cfg.max_new_tokens, cfg.temperature, eos_id=end_id,
-                                seed=seed + start)
+            answers += gathered(generate(roles.trunk, share(ids), cfg.max_new_tokens, cfg.temperature,
+                                         eos_id=end_id, seed=seed + start, first=span(len(ids)).start))
     return [Example(p.ids + new, [False] * len(p.ids) + [True] * len(new), p.record)
             for p, new in zip(prompts, answers)]
 
@@ -106,14 +107,17 @@ def token_values(roles, examples, run):
         return roles.value_head(hidden_ND[batch.state_M]), roles.value_head(hidden_ND[batch.last_B])
 
 
+def in_parts(fn, examples, cfg, run):
+    """[fn(micro-batch), ...], of several processes each making its share of them."""
+    return gathered([fn(part) for part in micro_batches(share(examples), cfg.micro_batch_tokens)], run.device)
+
+
 @torch.no_grad()
 def score(roles, examples, cfg, run):
     """The reward model's scores_B, each read at the answer's last token."""
-    scores = []
     with adapter(roles.judge, roles.reward), run.autocast():
-        for part in micro_batches(examples, cfg.micro_batch_tokens):
-            scores.append(last_token_score(roles.judge, roles.reward_head, pack(part, run.device)))
-    score_B = torch.cat(scores)
+        score_B = torch.cat(in_parts(lambda part: last_token_score(
+            roles.judge, roles.reward_head, pack(part, run.device)), examples, cfg, run))
     if not score_B.isfinite().all():
         raise ValueError(f"{cfg.reward}: a score is {score_B[~score_B.isfinite()][0]}; "
                          "its weights are damaged")

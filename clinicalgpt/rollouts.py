@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import torch
 
 from clinicalgpt import ppo
-from clinicalgpt.dataset import micro_batches, pack
+from clinicalgpt.dataset import pack
 from clinicalgpt.lora import adapter
-from clinicalgpt.roles import answer, policy_logp, reward_parts, text_of, token_values, total
+from clinicalgpt.roles import answer, in_parts, policy_logp, reward_parts, text_of, token_values, total
 from clinicalgpt.run import seed_of
 from kernels.head import token_kl
 
@@ -43,13 +43,15 @@ def roll_out(roles, prompts, beta, end_id, cfg, run, seed):
         ended_B = ended_B[ended_B]
         if not examples:
             return None, metrics
-    mask_BT, parts = mask_of(examples, run), list(micro_batches(examples, cfg.micro_batch_tokens))
-    logp, entropy = zip(*(policy_logp(roles, "policy", part, cfg, run) for part in parts))
+    mask_BT = mask_of(examples, run)
+    logp, entropy = zip(*in_parts(lambda part: policy_logp(roles, "policy", part, cfg, run), examples, cfg,
+                                  run))
     logp_BT, entropy_BT = rows_of(logp, mask_BT), rows_of(entropy, mask_BT)
-    ref_logp_BT = rows_of([policy_logp(roles, None, part, cfg, run)[0] for part in parts], mask_BT)
+    ref_logp = in_parts(lambda part: policy_logp(roles, None, part, cfg, run)[0], examples, cfg, run)
+    ref_logp_BT = rows_of(ref_logp, mask_BT)
     values_BT, next_value_B = torch.zeros_like(logp_BT), torch.zeros_like(logp_BT[:, 0])
     if cfg.algorithm == "ppo":
-        values, next_values = zip(*(token_values(roles, part, run) for part in parts))
+        values, next_values = zip(*in_parts(lambda part: token_values(roles, part, run), examples, cfg, run))
         values_BT, next_value_B = rows_of(values, mask_BT), torch.cat(next_values)
 
     rewards, repeated_B, score_B = judged(roles, examples, ended_B, cfg, run)
@@ -57,7 +59,7 @@ def roll_out(roles, prompts, beta, end_id, cfg, run, seed):
         score_B = torch.where(ended_B, score_B, cfg.gamma * next_value_B)
     kl_BT = ppo.kl_estimate(logp_BT, ref_logp_BT)
     if cfg.kl_estimator == "exact":
-        cost_BT = rows_of([exact_kl(roles, part, cfg, run) for part in parts], mask_BT)
+        cost_BT = rows_of(in_parts(lambda part: exact_kl(roles, part, cfg, run), examples, cfg, run), mask_BT)
     else:
         cost_BT = ppo.kl_estimate(logp_BT, ref_logp_BT, cfg.kl_estimator)
     beta = 0.0 if cfg.algorithm == "grpo" else beta                         # there it weighs a loss
@@ -97,9 +99,10 @@ def look(roles, prompts, facts, step, cfg, run):
     look; the first few are written to samples.jsonl.  facts: a rule (rules.py), or None."""
     examples = answer(roles, "policy", prompts, roles.end_id, cfg, run, seed_of(cfg.seed, 5))
     ended_B = ended(examples, roles.end_id, run)
-    mask_BT, parts = mask_of(examples, run), list(micro_batches(examples, cfg.micro_batch_tokens))
-    logp_BT, ref_logp_BT = (rows_of([policy_logp(roles, name, part, cfg, run)[0] for part in parts], mask_BT)
-                            for name in ("policy", None))
+    mask_BT = mask_of(examples, run)
+    logp_BT, ref_logp_BT = (
+        rows_of(in_parts(lambda part, name=name: policy_logp(roles, name, part, cfg, run)[0], examples, cfg,
+                         run), mask_BT) for name in ("policy", None))
     metrics = {"valid_reward": judged(roles, examples, ended_B, cfg, run)[2].mean(),
                "valid_kl": (logp_BT - ref_logp_BT).sum(1).mean(), "valid_length": mask_BT.sum(1).mean()}
     if facts:

@@ -31,6 +31,7 @@ from clinicalgpt.cli import arg
 from clinicalgpt.files import model_folder, read_json, read_jsonl, write_json, write_jsonl
 from clinicalgpt.lora import load_adapter, merge, save_adapter
 from clinicalgpt.model import load_model
+from clinicalgpt.parallel import add_up_gradients, from_first, rank
 from clinicalgpt.report import write_report
 from clinicalgpt.reward import ScalarHead
 from clinicalgpt.template import open_words
@@ -92,11 +93,12 @@ class Run:
                 raise ValueError(f"--{name.replace('_', '-')} {getattr(cfg, name)}: must be at least {least}")
         if not cfg.steps and cfg.epochs <= 0:
             raise ValueError(f"--epochs {cfg.epochs}: must be above 0 where --steps does not say how long")
-        self._open_folder()
+        self.continues = from_first(self._open_folder)
         torch.manual_seed(seed_of(cfg.seed, 2**32 - 1))     # of what precedes the first step: adapters, heads
         self.started = time.perf_counter()
 
     def _open_folder(self):
+        """Whether this run goes on with one that is there.  Raises ValueError if it cannot."""
         config = {"stage": self.stage, **dataclasses.asdict(self.cfg),
                   "command": " ".join(["python", *sys.argv]), "versions": versions()}
         path = self.out / "config.json"
@@ -116,9 +118,8 @@ class Run:
             raise ValueError("--overwrite deletes what --resume would continue; choose one")
         if self.cfg.overwrite:
             shutil.rmtree(self.out, ignore_errors=True)
-        self.continues = any((self.out / name).exists()
-                             for name in ("metrics.jsonl", "checkpoint", "done.json"))
-        if self.continues:                                  # a run that never made a step is in nobody's way
+        continues = any((self.out / name).exists() for name in ("metrics.jsonl", "checkpoint", "done.json"))
+        if continues:                                       # a run that never made a step is in nobody's way
             if not self.cfg.resume:
                 raise ValueError(f"{self.out}: holds a run already; --resume continues it, "
                                  "--overwrite deletes it, --out names another")
@@ -127,14 +128,16 @@ class Run:
                 if name not in MAY_CHANGE and was != value:
                     raise ValueError(f"{path}: --{name.replace('_', '-')} was {was!r} and is now {value!r}; "
                                      f"a continued run keeps it (to start anew, delete {self.out})")
-            return
-        self.out.mkdir(parents=True, exist_ok=True)
-        write_json(path, config)
+        else:
+            self.out.mkdir(parents=True, exist_ok=True)
+            write_json(path, config)
+        return continues
 
     def note(self, **facts):
         """Add to config.json what was found out after it was written: the trunk, say, that an adapter of this
         run stands on."""
-        write_json(self.out / "config.json", {**read_json(self.out / "config.json"), **facts})
+        if rank() == 0:
+            write_json(self.out / "config.json", {**read_json(self.out / "config.json"), **facts})
 
     @property
     def finished(self):
@@ -149,9 +152,9 @@ class Run:
         first, in place, if this is a continuation."""
         first = self._restore(parameters, optimizer, state)
         self.bar = tqdm(range(first, total), initial=first, total=total, desc=self.stage, unit="step",
-                        mininterval=1, file=sys.stderr)
+                        mininterval=1, file=sys.stderr, disable=rank() > 0)
         for step in self.bar:
-            torch.manual_seed(seed_of(self.cfg.seed, step))
+            torch.manual_seed(seed_of(self.cfg.seed, step, *[rank()] * (rank() > 0)))
             yield step
             if self.cfg.save_every and (step + 1) % self.cfg.save_every == 0 and step + 1 < total:
                 self._save(step + 1, parameters, optimizer, state)
@@ -167,7 +170,7 @@ class Run:
         self.bar.set_postfix_str(live, refresh=False)
         if (step + 1) % self.cfg.log_every == 0 or any(name.startswith("valid") for name in metrics):
             shown = "  ".join(f"{k} {v:.4g}" for k, v in record.items() if k not in ("step", "time"))
-            tqdm.write(f"{self.stage} {step + 1}: {shown}", file=sys.stderr)
+            self._tell(f"{self.stage} {step + 1}: {shown}")
 
     def sample(self, step, prompt, answer):
         self._append("samples.jsonl", {"step": step + 1, "prompt": prompt, "answer": answer})
@@ -175,17 +178,26 @@ class Run:
     def alarm(self, step, name, sentence):
         """Say, and write to alarms.jsonl, what goes wrong: each name when it first does."""
         if name not in self.alarmed:
-            tqdm.write(f"{self.stage} {step + 1}: ALARM, {name}: {sentence}", file=sys.stderr)
+            self._tell(f"{self.stage} {step + 1}: ALARM, {name}: {sentence}")
             self._append("alarms.jsonl", {"step": step + 1, "alarm": name, "why": sentence})
             self.alarmed.add(name)
 
+    def _tell(self, line):
+        if rank() == 0:
+            tqdm.write(line, file=sys.stderr)
+
     def _append(self, name, record):
+        if rank():
+            return
         with open(self.out / name, "a", encoding="utf-8") as file:
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
 
     def finish(self, save, **metrics):
         """Write the results (save(folder) puts them into a folder that is renamed piece by piece) and mark
         the run as done."""
+        metrics = {name: round(float(value), 6) for name, value in metrics.items()}
+        if rank():
+            return metrics
         aside = self.out / f".result.{os.getpid()}.tmp"
         for left in self.out.glob(".result.*.tmp"):              # by one that was killed
             shutil.rmtree(left)
@@ -197,13 +209,14 @@ class Run:
                 shutil.rmtree(self.out / item.name)
             os.replace(item, self.out / item.name)
         aside.rmdir()
-        metrics = {name: round(float(value), 6) for name, value in metrics.items()}
         write_report(self.out, f"ClinicalGPT: {self.stage}", {self.stage: self.out})
         write_json(self.out / "done.json", metrics)
         shutil.rmtree(self.out / "checkpoint", ignore_errors=True)
         return metrics
 
     def _save(self, step, parameters, optimizer, state):
+        if rank():
+            return
         tensors = {f"parameter.{name}": tensor.detach() for name, tensor in parameters.items()}
         names = {id(tensor): name for name, tensor in parameters.items()}
         for parameter, moments in optimizer.state.items():
@@ -224,18 +237,10 @@ class Run:
             shutil.rmtree(old)
 
     def _restore(self, parameters, optimizer, state):
-        folders = sorted((self.out / "checkpoint").glob("step-*"))
-        saved = read_json(folders[-1] / "state.json") if folders else {"step": 0}
-        kept = {}
-        for name in ("metrics.jsonl", "samples.jsonl", "alarms.jsonl"):     # the rest will be logged again
-            records = whole_lines(self.out / name) if (self.out / name).is_file() else ()
-            kept[name] = [record for record in records if record["step"] <= saved["step"]]
-            if (self.out / name).is_file():
-                write_jsonl(self.out / name, kept[name])
-        self.rows, self.alarmed = kept["metrics.jsonl"], {record["alarm"] for record in kept["alarms.jsonl"]}
-        if not folders:
+        saved, folder, self.rows, self.alarmed = from_first(self._go_back)
+        if not folder:
             return 0
-        tensors = load_file(folders[-1] / "state.safetensors")
+        tensors = load_file(folder / "state.safetensors")
         with torch.no_grad():
             for name, parameter in parameters.items():
                 parameter.copy_(tensors.pop(f"parameter.{name}"))
@@ -245,10 +250,23 @@ class Run:
                     optimizer.state[parameter] = {
                         key.rpartition(".")[2]: tensors.pop(key).to(parameter.device) for key in keys}
         if tensors:
-            raise ValueError(f"{folders[-1]}: {min(tensors)} belongs to no parameter of this run")
+            raise ValueError(f"{folder}: {min(tensors)} belongs to no parameter of this run")
         if state is not None:
             state.update(saved["state"])
         return saved["step"]
+
+    def _go_back(self):
+        """(what the last checkpoint says, its folder or None, the log's rows and the alarms up to it)."""
+        folders = sorted((self.out / "checkpoint").glob("step-*"))
+        saved = read_json(folders[-1] / "state.json") if folders else {"step": 0}
+        kept = {}
+        for name in ("metrics.jsonl", "samples.jsonl", "alarms.jsonl"):     # the rest will be logged again
+            records = whole_lines(self.out / name) if (self.out / name).is_file() else ()
+            kept[name] = [record for record in records if record["step"] <= saved["step"]]
+            if (self.out / name).is_file():
+                write_jsonl(self.out / name, kept[name])
+        return (saved, folders[-1] if folders else None, kept["metrics.jsonl"],
+                {record["alarm"] for record in kept["alarms.jsonl"]})
 
 
 def whole_lines(path):
@@ -314,9 +332,10 @@ def make_optimizer(groups, weight_decay=0.0, eps=1e-8):
 
 
 def optimizer_step(optimizer, scale, grad_clip):
-    """One step at `scale` times each group's peak rate.  Returns the gradient's norm before clipping; a
-    gradient that is not finite is skipped."""
+    """One step at `scale` times each group's peak rate, by the gradients of all processes.  Returns the norm
+    before clipping; a gradient that is not finite is skipped."""
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    add_up_gradients(parameters)
     norm = torch.nn.utils.clip_grad_norm_(parameters, grad_clip or float("inf"))
     for group in optimizer.param_groups:
         group["lr"] = group["peak"] * scale

@@ -42,7 +42,8 @@ are translated; what is computed is not.
   trainer's loop, *left to* is another library's. It says nothing about whether the loop is right.
 
 What a peer is not asked is no merit of ours: most items here are asked of a whole loop, and only ours is at
-hand as one. The checks of one process shared by two (22, 37) run in one process.
+hand as one. The checks of one process shared by two (22, 37) run in one process here;
+`tests/test_parallel.py` runs this project in several.
 """
 SIGNS = {"pass": "pass", "fails": "**fails**", "none": "·"}
 

@@ -189,7 +189,7 @@ class Ours(OnDisk):
         return torch.cat([(b - x.detach()).flatten() for b, x in zip(before, self.learning(of))])
 
     def rank_gradient(self, parts):
-        """The project has one process; two are two copies of the roles here, which divide by one count."""
+        """Two processes are two copies of the roles here, with one count; test_parallel.py has real ones."""
         total = 0.0
         for part in parts:
             of = self.make_roles(moved=True, dtype=torch.float64)
