@@ -9,8 +9,8 @@ Several processes, a copy of the model in each, and a share of every batch.
 Every process draws the same batch, takes its share, and divides by the count of the whole; gradients are
 added up before they are clipped.  So no mean of means is taken, and all make the same step from the same
 weights.  What is said of a batch (KL, advantages, what is skipped) is said of the whole, in every process
-alike; what the reward model's training measures, each measures for itself.  Process 0 writes.  With one process nothing here does
-anything.  It has run on CPUs, by gloo, never on cards.
+alike; what the reward model's training measures, each measures for itself.  Process 0 writes.  With one
+process nothing here does anything.  It has run on CPUs, by gloo, never on cards.
 """
 
 import os
