@@ -325,7 +325,7 @@ def pretrain_backward(roles, mix, turn, count, cfg, run):
             share = roles.trunk.loss(pack(part, run.device), tokens)
         (cfg.pretrain_coefficient * share).backward()
         loss += share.item()
-    return parallel.added({"loss": loss})["loss"]
+    return sum(parallel.gathered([loss]))
 
 
 @torch.no_grad()

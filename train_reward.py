@@ -106,7 +106,7 @@ def main(cfg):
                 loss += share.item()
                 gaps += [gap for row in zip(scores, part) for _, gap in gaps_of(*row)]
             norm = optimizer_step(optimizer, learning_rate(step, total, 1.0, cfg.warmup_steps), cfg.grad_clip)
-            loss = parallel.added({"loss": loss})["loss"]
+            loss = sum(parallel.gathered([loss]))
             metrics = {"loss": loss, "accuracy": right(parallel.gathered(gaps)), "grad_norm": norm}
             if held_out and ((step + 1) % cfg.eval_every == 0 or step + 1 == total):
                 metrics |= {"valid_accuracy": measure(model, head, held_out, run)["all"]["accuracy"]}

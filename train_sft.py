@@ -116,7 +116,7 @@ def nll_backward(model, batch, run):
             share = model.loss(pack(part, run.device), tokens)
         share.backward()
         loss += share.item()
-    return parallel.added({"loss": loss})["loss"], tokens
+    return sum(parallel.gathered([loss])), tokens
 
 
 @torch.no_grad()

@@ -191,8 +191,9 @@ def rollout(part, rows, prompt, new):
 
 # ---- the phases of a stage -------------------------------------------------------------------------------
 
-def plan(stage, config, cfg, device_type, reward=SHARED):
-    """{phase: [(what, bytes, how), ...]} of "sft", "reward" or "ppo" with this configuration."""
+def plan(stage, config, cfg, device_type, reward=SHARED, processes=1):
+    """{phase: [(what, bytes, how), ...]} of "sft", "reward" or "ppo" with this configuration, in
+    each of so many processes."""
     cuda, item = device_type == "cuda", dtype_of(cfg.dtype, torch.device(device_type)).itemsize
     part = critic = Part(config, cfg.lora_rank, tuple(cfg.lora_targets), item, cuda)
     weights, factors, _ = shapes(config, part.rank, part.targets)
@@ -221,7 +222,8 @@ def plan(stage, config, cfg, device_type, reward=SHARED):
         rows, new = min(SAMPLED, getattr(cfg, "samples", 0)), getattr(cfg, "max_new_tokens", 0)
     if stage == "ppo":
         new, sequences = cfg.max_new_tokens, -(-cfg.batch_size // cfg.minibatches)
-        length, rows = cfg.max_len + new, cfg.batch_size
+        length, rows = cfg.max_len + new, -(-cfg.batch_size // processes)
+    sequences = -(-sequences // processes)
     N = min(sequences * length, max(cfg.micro_batch_tokens, length))
     E, M = int(N * places), {"sft": N, "reward": 0, "ppo": -(-N * new // length)}[stage]
     if rows:
@@ -282,11 +284,11 @@ def remedies(stage, cfg, reward):
     yield halves("max_len", 32)
 
 
-def refusal(stage, config, cfg, device_type, limit, reward=SHARED):
+def refusal(stage, config, cfg, device_type, limit, reward=SHARED, processes=1):
     """Why a run does not fit into so many bytes, and what would make it: no more changes than that takes."""
     def need(changes):
         changed = replace(cfg, **{name: value for name, value in changes.items() if name != "reward"})
-        return peak(plan(stage, config, changed, device_type, changes.get("reward", reward)))[1]
+        return peak(plan(stage, config, changed, device_type, changes.get("reward", reward), processes))[1]
     tried, changes = list(remedies(stage, cfg, reward)), {}
     for name, value in [(name, value) for name, values in tried for value in values]:
         if need(changes) > limit:
@@ -298,7 +300,7 @@ def refusal(stage, config, cfg, device_type, limit, reward=SHARED):
     flags = " ".join("a reward model of --lora-rank 8 on the same --init" if name == "reward" else
                      f"--{name.replace('_', '-')}" + f" {value}" * (value is not True)
                      for name, value in changes.items())
-    phase, needed = peak(plan(stage, config, cfg, device_type, reward))
+    phase, needed = peak(plan(stage, config, cfg, device_type, reward, processes))
     what = (f"with {flags} it needs {need(changes) / GIB:.2f}" if need(changes) <= limit else
             f"the least is {need(changes) / GIB:.2f}, with {flags}: take a smaller base or a larger device")
     return f"memory: {stage} needs {needed / GIB:.2f} GiB (most in {phase}) of {limit / GIB:.2f}; {what}"
@@ -344,24 +346,24 @@ def share_heap(most):
 
 
 def check_memory(stage, trunk, cfg, run):
-    """Say what a run over this trunk will need, of several processes each.  ValueError, with what would help,
-    if it is not there."""
+    """Say what each process of a run over this trunk will need.  ValueError, with what would help, if it is
+    not there."""
+    processes = parallel.size()
     try:
-        config, free = read_config(model_folder(trunk))[0], free_bytes(run.device)
+        config, frees = read_config(model_folder(trunk))[0], parallel.gathered([free_bytes(run.device)])
         reward = reward_of(cfg.reward, trunk) if stage == "ppo" else SHARED
     except (OSError, ValueError):
         return                                                  # loading says what is wrong, and better
-    cfg = replace(cfg, batch_size=-(-cfg.batch_size // parallel.size()))
-    if free and run.device.type == "cpu":                       # a card each, but all share the machine
-        free //= parallel.size()
-    phase, needed = peak(plan(stage, config, cfg, run.device.type, reward))
+    free = None if None in frees else min(frees) // (processes if run.device.type == "cpu" else 1)
+    phase, needed = peak(plan(stage, config, cfg, run.device.type, reward, processes))
     if free is not None and needed > free:
-        raise ValueError(refusal(stage, config, cfg, run.device.type, free, reward))
+        raise ValueError(refusal(stage, config, cfg, run.device.type, free, reward, processes))
     if free and run.device.type == "cpu":
         share_heap(2**31 - 1 if HOLES * needed < free else 2**17)
     of = f" of {free / GIB:.2f}" if free else ""
     print(f"{stage}: {needed / GIB:.2f} GiB of memory{of} predicted, most in {phase} "
-          f"(python -m clinicalgpt.memory {stage}, with the same flags, shows why)")
+          f"(python -m clinicalgpt.memory {stage}{f' --processes {processes}' * (processes > 1)}, with the "
+          "same flags, shows why)")
 
 
 def main(argv=None):
@@ -369,7 +371,10 @@ def main(argv=None):
     parser = Parser(prog="python -m clinicalgpt.memory", description=main.__doc__, allow_abbrev=False)
     parser.add_argument("stage", choices=("sft", "reward", "ppo"))
     parser.add_argument("--limit", type=number, default=float("inf"), help="GiB that there are")
+    parser.add_argument("--processes", type=int, default=1, help="that torchrun will start")
     own, flags = parser.parse_known_args(argv)
+    if own.processes < 1:
+        raise ValueError(f"--processes {own.processes}: must be at least 1")
     stage, script = own.stage, importlib.import_module(f"train_{own.stage}")
     if "--base" in flags and "--init" not in flags:
         flags += ["--init", ""]                                 # before the stages that precede it have run
@@ -386,14 +391,14 @@ def main(argv=None):
     config, device = read_config(model_folder(trunk))[0], cfg.device.partition(":")[0]
     device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     reward = reward_of(cfg.reward, trunk) if stage == "ppo" and (cfg.init or "--reward" in flags) else SHARED
-    phases = plan(stage, config, cfg, device, reward)
+    phases = plan(stage, config, cfg, device, reward, own.processes)
     for name, lines in phases.items():
         total = sum(size for _, size, _ in lines)
         print(f"{name:26}{total / GIB:9.2f} GiB" + "  the peak" * (name == peak(phases)[0]))
         for what, size, how in lines:
             print(f"  {what:24}{size / GIB:9.2f}      {how}")
     if peak(phases)[1] > own.limit * GIB:
-        raise ValueError(refusal(stage, config, cfg, device, own.limit * GIB, reward))
+        raise ValueError(refusal(stage, config, cfg, device, own.limit * GIB, reward, own.processes))
 
 
 if __name__ == "__main__":

@@ -62,7 +62,8 @@ def main(cfg):
     if run.finished:
         return read_json(run.out / "done.json")
     if size() > 1:
-        raise ValueError(f"{run.out}: the base is made by one process: python -m clinicalgpt.pretrain")
+        raise ValueError(f"{run.out}: no base yet, and one process makes it: python -m clinicalgpt.pretrain "
+                         f"--lang {cfg.lang} --out {run.out}")
     cfg = embedded(cfg)
     lines = read_lines(cfg.text)                                              # 2. tokenizer, from the text
     template = Template()

@@ -20,6 +20,7 @@ import shutil
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ from clinicalgpt.cli import arg
 from clinicalgpt.files import model_folder, read_json, read_jsonl, write_json, write_jsonl
 from clinicalgpt.lora import load_adapter, merge, save_adapter
 from clinicalgpt.model import load_model
-from clinicalgpt.parallel import add_up_gradients, from_first, rank
+from clinicalgpt.parallel import add_up_gradients, from_first, make_alike, rank, size
 from clinicalgpt.report import write_report
 from clinicalgpt.reward import ScalarHead
 from clinicalgpt.template import open_words
@@ -85,6 +86,9 @@ class Run:
     def __init__(self, cfg, stage):
         self.cfg, self.stage, self.out = cfg, stage, Path(cfg.out)
         self.device = device_of(cfg.device)
+        if size() > 1 and self.device.index is not None:
+            raise ValueError(f"--device {cfg.device}: each of {size()} processes takes a card of its own; "
+                             "say cuda")
         self.dtype = dtype_of(cfg.dtype, self.device)
         for name, least in (("batch_size", 1), ("micro_batch_tokens", 1), ("max_len", 2),
                             ("eval_every", 1), ("log_every", 1), ("save_every", 0), ("steps", 0),
@@ -100,7 +104,7 @@ class Run:
     def _open_folder(self):
         """Whether this run goes on with one that is there.  Raises ValueError if it cannot."""
         config = {"stage": self.stage, **dataclasses.asdict(self.cfg),
-                  "command": " ".join(["python", *sys.argv]), "versions": versions()}
+                  "command": " ".join(["python", *sys.argv]), "processes": size(), "versions": versions()}
         path = self.out / "config.json"
         if self.out.exists() and not self.out.is_dir():
             raise ValueError(f"{self.out}: a file; --out must name a new or empty folder")
@@ -141,7 +145,7 @@ class Run:
 
     @property
     def finished(self):
-        return (self.out / "done.json").is_file()
+        return from_first((self.out / "done.json").is_file)
 
     def autocast(self):
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16)
@@ -151,13 +155,14 @@ class Run:
         between.  `parameters` (name -> tensor), the optimizer and `state` (a dict of numbers) are restored
         first, in place, if this is a continuation."""
         first = self._restore(parameters, optimizer, state)
+        make_alike(parameters.values())
         self.bar = tqdm(range(first, total), initial=first, total=total, desc=self.stage, unit="step",
                         mininterval=1, file=sys.stderr, disable=rank() > 0)
         for step in self.bar:
-            torch.manual_seed(seed_of(self.cfg.seed, step, *[rank()] * (rank() > 0)))
+            torch.manual_seed(seed_of(self.cfg.seed, step, rank()))
             yield step
             if self.cfg.save_every and (step + 1) % self.cfg.save_every == 0 and step + 1 < total:
-                self._save(step + 1, parameters, optimizer, state)
+                from_first(partial(self._save, step + 1, parameters, optimizer, state))
 
     def log(self, step, **metrics):
         """Append a line to metrics.jsonl; steps are counted from 1 here.  Tell the terminal every --log-every
@@ -196,8 +201,10 @@ class Run:
         """Write the results (save(folder) puts them into a folder that is renamed piece by piece) and mark
         the run as done."""
         metrics = {name: round(float(value), 6) for name, value in metrics.items()}
-        if rank():
-            return metrics
+        from_first(partial(self._finish, save, metrics))
+        return metrics
+
+    def _finish(self, save, metrics):
         aside = self.out / f".result.{os.getpid()}.tmp"
         for left in self.out.glob(".result.*.tmp"):              # by one that was killed
             shutil.rmtree(left)
@@ -212,11 +219,8 @@ class Run:
         write_report(self.out, f"ClinicalGPT: {self.stage}", {self.stage: self.out})
         write_json(self.out / "done.json", metrics)
         shutil.rmtree(self.out / "checkpoint", ignore_errors=True)
-        return metrics
 
     def _save(self, step, parameters, optimizer, state):
-        if rank():
-            return
         tensors = {f"parameter.{name}": tensor.detach() for name, tensor in parameters.items()}
         names = {id(tensor): name for name, tensor in parameters.items()}
         for parameter, moments in optimizer.state.items():

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-FLOORS = ["alarms exam files kernels metrics patterns plots ppo reward rope statistics",
+FLOORS = ["alarms exam files kernels metrics parallel patterns plots ppo reward rope statistics",
           "answers bpe cli config lora phrases probes report weights", "data safety",
           "contamination diagnosis endpoint judge model tasks tokenizer",
           "rules scores template verdicts", "dataset generate shown", "clinicalgpt rubric run",

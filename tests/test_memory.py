@@ -337,6 +337,15 @@ def test_a_second_trunk_is_refused_with_the_first_shared():
     assert "a reward model of --lora-rank 8 on the same --init" in message
 
 
+def test_several_processes_share_rollouts_and_passes():
+    cfg = PPOConfig(batch_size=16, max_len=512, data=("x",))
+    one, four = (plan("ppo", BLOOM_7B, cfg, "cuda", processes=count) for count in (1, 4))
+    caches = [size for phases in (one, four) for what, size, _ in phases["rollout"] if what == "KV cache"]
+    assert caches[0] == 4 * caches[1] and one["load"] == four["load"]
+    assert peak(four)[1] < 24 * GIB < peak(one)[1]
+    assert "--batch-size" not in refusal("ppo", BLOOM_7B, cfg, "cuda", 17 * GIB, processes=4)
+
+
 def test_nothing_suffices():
     message = refusal("ppo", BLOOM_7B, PPOConfig(), "cuda", 10 * GIB)
     assert "the least is" in message and "smaller base or a larger device" in message

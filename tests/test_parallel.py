@@ -32,12 +32,15 @@ with parallel.processes(True):
 """
 
 
+def torchrun(count, *command):
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
+    return subprocess.run([*launch, *command], cwd=ROOT, capture_output=True, text=True, timeout=300,
+                          env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)})
+
+
 def in_processes(count, script, cfg, folder, bug=""):
     (folder / "worker.py").write_text(WORKER % bug)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count),
-               str(folder / "worker.py"), script.__name__, type(cfg).__name__, json.dumps(asdict(cfg))]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300,
-                          env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)})
+    done = torchrun(count, folder / "worker.py", script.__name__, type(cfg).__name__, json.dumps(asdict(cfg)))
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
 
@@ -130,7 +133,15 @@ def test_one_process_needs_nothing():
     assert parallel.from_first(lambda: 3) == 3
 
 
-def test_what_is_not_for_several():
-    done = subprocess.run([sys.executable, "evaluate.py"], cwd=ROOT, capture_output=True, text=True,
-                          env=os.environ | {"WORLD_SIZE": "2"})
-    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "one process" in done.stderr
+@pytest.mark.parametrize("script, count, what", [
+    ("evaluate.py", "2", "one process"), ("train_sft.py", "2", "without LOCAL_RANK"),
+    ("train_sft.py", "two", "or unset WORLD_SIZE")])
+def test_environments_that_torchrun_did_not_make(script, count, what):
+    done = subprocess.run([sys.executable, script], cwd=ROOT, capture_output=True, text=True,
+                          env=os.environ | {"WORLD_SIZE": count})
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and what in done.stderr
+
+
+def test_a_refusal_is_said_once():
+    done = torchrun(2, "train_sft.py", "--out", "README.md")
+    assert done.returncode and done.stderr.count("README.md: a file") == 1 and "peer" not in done.stderr
