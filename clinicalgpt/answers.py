@@ -36,6 +36,11 @@ class Failure:
     reason: str
 
 
+def without_thoughts(text):
+    """What is said after <think> ... </think>: a thought is no part of an answer."""
+    return text.rpartition("</think>")[2].strip()
+
+
 class Cache:
     """Replies by key, in a file that only grows; the last line of a key counts.  For any model:
     cache.get(key_of(the model's identity, prompt, settings))."""

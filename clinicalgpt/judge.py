@@ -21,7 +21,7 @@ import re
 from collections import defaultdict
 from typing import NamedTuple
 
-from clinicalgpt.answers import Failure
+from clinicalgpt.answers import Failure, without_thoughts
 from clinicalgpt.metrics import distinct, rouge_rows, tokens
 from clinicalgpt.statistics import bootstrap
 
@@ -204,7 +204,7 @@ class EndpointJudge:
     def parse(reply):
         """The verdict, if it is the whole last line and the only one in the reply.  A model that thinks aloud
         is read from where it has done so."""
-        reply = reply.rpartition("</think>")[2].strip()
+        reply = without_thoughts(reply)
         found = re.findall(r"\[\[[ABC]\]\]", reply)
         last = reply.rpartition("\n")[2].strip()
         return VERDICTS[last] if found == [last] else "unparsed"

@@ -131,6 +131,16 @@ def test_rows_are_independent(model):
             check_rows(buggy, model)
 
 
+def test_some_rows_of_a_batch(model):
+    """first: these prompts are rows of a larger batch, and are answered as there."""
+    prompts = random_ids(4, 1, 9, 3, 7)
+    whole = sampled(model, prompts, EOS)
+    for start, stop in ((0, 2), (2, 5), (4, 5)):
+        part = generate(model, prompts[start:stop], 20, temperature=1.0, eos_id=EOS, first=start)
+        assert part == whole[start:stop]
+    assert generate(model, prompts[2:], 20, temperature=1.0, eos_id=EOS) != whole[2:], "first should matter"
+
+
 def test_patience_changes_nothing(model, monkeypatch):
     """A device that is asked every 16 steps who has finished gives the same answers."""
     prompts = random_ids(4, 1, 9, 3, 7)

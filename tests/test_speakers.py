@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from clinicalgpt.answers import Cache
+from clinicalgpt.answers import Cache, Reply
 from clinicalgpt.dataset import pack
 from clinicalgpt.evaluation import speakers
 from clinicalgpt.evaluation.speakers import Speaker, digest_of, open_speakers, parse_source
@@ -160,7 +160,8 @@ def test_few_shot_questions_stand_behind_solved_ones():
         told = [*ask(f"{question}\nA. yes\nB. no"), {"role": "assistant", "content": "A"}]
         return {"id": name, "messages": told, "meta": {"options": {"A": "yes", "B": "no"}, "answer": "A"}}
     asked = []
-    spy = SimpleNamespace(gives_logp=False, replies=lambda dialogues, ids: asked.extend(dialogues) or ["A"])
+    spy = SimpleNamespace(gives_logp=False,
+                          replies=lambda dialogues, ids: asked.extend(dialogues) or [Reply("A")])
     answer_exam(spy, [record("1", "is influenza an infection")], EvalConfig(shots=1),
                 [record("2", "is asthma treated with an inhaler")])
     assert [turn["role"] for turn in asked[0]] == ["user", "assistant", "user"]

@@ -25,7 +25,7 @@ from collections import defaultdict
 
 import numpy as np
 
-from clinicalgpt.answers import Failure
+from clinicalgpt.answers import Failure, without_thoughts
 from clinicalgpt.dataset import check_messages
 from clinicalgpt.files import read_jsonl
 from clinicalgpt.judge import ask_all, marked
@@ -66,7 +66,7 @@ class EndpointGrader:
 
 def parse(reply):
     """criteria_met, if the reply is a JSON object that has it once and as a boolean; else None."""
-    reply = reply.rpartition("</think>")[2].strip()
+    reply = without_thoughts(reply)
     reply = found[1] if (found := FENCE.match(reply)) else reply
     try:
         pairs = json.loads(reply, object_pairs_hook=list)

@@ -15,7 +15,7 @@ the rotations that a file of answers does not have.
 """
 import re
 
-from clinicalgpt.answers import Failure, FileModel, Reply
+from clinicalgpt.answers import Failure, FileModel, Reply, without_thoughts
 from clinicalgpt.exam import ANSWER as FORM
 from clinicalgpt.exam import few_shot
 
@@ -32,9 +32,7 @@ def doctor_turns(records, last_turn=False):
 
 
 def replies(speaker, questions, ids):
-    """What is said after <think> ... </think>: a thought is no part of an answer."""
-    return [reply if isinstance(reply, Failure) or "</think>" not in reply
-            else Reply(reply.rpartition("</think>")[2].strip(), reply.finish)
+    return [reply if isinstance(reply, Failure) else Reply(without_thoughts(reply), reply.finish)
             for reply in speaker.replies(questions, ids)]
 
 
