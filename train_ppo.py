@@ -75,13 +75,14 @@ class PPOConfig(TuneConfig):
     value_clip: float = arg(0.2, "how far a value may move before its gradient stops")
     value_coefficient: float = arg(0.1, "weight of the value loss")
     entropy_coefficient: float = arg(0.0, "weight of the entropy bonus")
-    pretrain: tuple = arg((), "dialogues (JSON lines) that are to stay likely: InstructGPT's PPO-ptx")
-    pretrain_coefficient: float = arg(1.0, "weight of their loss, a token's mean")
+    pretrain: tuple = arg((), "dialogues (JSON lines) that are to stay likely: InstructGPT's PPO-ptx "
+                              "(default: with the embedded prompts, the embedded records of other tasks)")
+    pretrain_coefficient: float = arg(1.0, "weight of their loss, a token's mean; 0: none are mixed in")
     gamma: float = arg(1.0, "discount")
     lam: float = arg(0.95, "GAE's lambda for the policy's advantages")
     value_lam: float = arg(0.95, "and for the returns that the value function learns; 1: the true ones")
     rewards: tuple = arg((), f"parts of the reward and their weights: model, facts, {', '.join(RULES)} "
-                             "(clinicalgpt/rules.py; default: model=1 and, where there is a graph, facts=1)")
+                             "(clinicalgpt/rules.py; default: model=1 and, where there is a graph, facts=2)")
     graph: str = arg("", "knowledge graph (tsv) that facts are checked against (default: with the embedded "
                          "prompts, the embedded one)")
     kl: float = arg(0.05, "beta, the weight of KL to the SFT model in the reward", tiny=0.1)
@@ -115,7 +116,7 @@ def main(cfg):
     trained, optimizer = learners(roles, cfg)
     prompts, held_out, mix = load(cfg, roles)                               # 3. questions without answers
     print(f"ppo: {len(prompts)} prompts, {cfg.steps} iterations of {cfg.batch_size} rollouts "
-          f"({cfg.algorithm})")
+          f"({cfg.algorithm}{f', {len(mix)} dialogues mixed in' if mix else ''})")
     if cfg.reward != "none" and not run.continues:
         probe(roles, cfg, run)
     state, facts = {"beta": cfg.kl, "scale": 1.0, "retreats": 0}, facts_rule(graph) if graph else None
@@ -199,7 +200,7 @@ def learners(roles, cfg):
 
 
 def load(cfg, roles):
-    """(prompts, held-out prompts or [], dialogues to mix in or None)."""
+    """(prompts, held-out prompts or [], dialogues to mix in or none)."""
     words = roles.tokenizer, roles.template
     data, valid = files_of(cfg, "prompts")
     prompts = load_prompts(data, *words, cfg.max_len)
@@ -209,7 +210,10 @@ def load(cfg, roles):
     held_out = load_prompts(valid, *words, cfg.max_len) if valid else []
     tasks = {str(prompt.record.get("task")) for prompt in prompts}
     alike = [prompt for prompt in held_out if str(prompt.record.get("task")) in tasks]
-    mix = load_dialogues(cfg.pretrain, *words, cfg.max_len + cfg.max_new_tokens)[0] if cfg.pretrain else None
+    mix = cfg.pretrain or ([] if cfg.data else [tiny_data(cfg.lang, cfg.seed) / "mix.jsonl"])
+    mix = mix if cfg.pretrain_coefficient else []
+    if mix:
+        mix, _ = load_dialogues(mix, *words, cfg.max_len + cfg.max_new_tokens)
     return prompts, (alike or held_out)[:cfg.eval_prompts], mix
 
 

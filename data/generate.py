@@ -8,6 +8,7 @@ The embedded default: from one graph and a seed, all data for the three stages a
     preferences_*.jsonl      a question, six answers, best first: right, partial, other, evasive, repetitive;
                              and, behind one of the first three, that one again but padded
     prompts.jsonl            questions for PPO, without answers
+    mix.jsonl                train.jsonl but for qa: what PPO, which asks nothing of it, shall not forget
     test_*.jsonl             dialogue, exam, diagnosis, qa
 
 What is held out is chosen by a hash of the thing itself, not by the seed: no seed trains on another's test.
@@ -249,7 +250,9 @@ def all_records(world):
         valid += records[-world.count(for_valid):]
         if for_test:
             test[f"test_{task}"] = make(world.stream(f"test {task}"), world.count(for_test), test=True)
-    yield "train", world.stream("train").shuffled(train)
+    train = world.stream("train").shuffled(train)
+    yield "train", train
+    yield "mix", [row for row in train if row["task"] != "qa"]
     yield "valid", world.stream("valid").shuffled(valid)
     asked = qa_records(world.stream("prompts"), world.count(1200))
     yield "prompts", [{**question, "messages": question["messages"][:1]} for question in asked]

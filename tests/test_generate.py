@@ -41,6 +41,13 @@ def test_same_seed_same_bytes(written, tmp_path):
     assert (folder / "train.jsonl").read_bytes() != (tmp_path / "train.jsonl").read_bytes()
 
 
+def test_the_mix_is_what_ppo_asks_nothing_of(written):
+    _, _, files, _ = written
+    train, mix = ([{**row, "id": ""} for row in files[name]] for name in ("train", "mix"))
+    assert mix == [row for row in train if row["task"] != "qa"] and len(mix) < len(train)
+    assert not {row["task"] for row in files["prompts"]} & {row["task"] for row in mix}
+
+
 def test_prose_states_every_fact(written):
     _, graph, _, folder = written
     lines = (folder / "pretrain.txt").read_text(encoding="utf-8").splitlines()
