@@ -140,8 +140,9 @@ def main(cfg):
             except ValueError as error:
                 run.alarm(step, "ratio not 1", str(error))
                 raise
-            controller = ppo.AdaptiveKL(state["beta"], cfg.kl_target, cfg.kl_horizon)
-            state["beta"] = controller.update(metrics["kl"].item(), len(batch))
+            if policy_learns(step, cfg):                                    # before, its KL says nothing
+                controller = ppo.AdaptiveKL(state["beta"], cfg.kl_target, cfg.kl_horizon)
+                state["beta"] = controller.update(metrics["kl"].item(), len(batch))
         if held_out and ((step + 1) % cfg.eval_every == 0 or step in (0, cfg.steps - 1)):
             metrics |= look(roles, held_out, facts, step, cfg, run)
         run.log(step, **metrics)
@@ -210,10 +211,9 @@ def load(cfg, roles):
     held_out = load_prompts(valid, *words, cfg.max_len) if valid else []
     tasks = {str(prompt.record.get("task")) for prompt in prompts}
     alike = [prompt for prompt in held_out if str(prompt.record.get("task")) in tasks]
-    mix = cfg.pretrain or ([] if cfg.data else [tiny_data(cfg.lang, cfg.seed) / "mix.jsonl"])
-    mix = mix if cfg.pretrain_coefficient else []
-    if mix:
-        mix, _ = load_dialogues(mix, *words, cfg.max_len + cfg.max_new_tokens)
+    files = cfg.pretrain or ([] if cfg.data else [tiny_data(cfg.lang, cfg.seed) / "mix.jsonl"])
+    mix = load_dialogues(files, *words, cfg.max_len + cfg.max_new_tokens)[0] \
+        if files and cfg.pretrain_coefficient else []
     return prompts, (alike or held_out)[:cfg.eval_prompts], mix
 
 
@@ -240,12 +240,16 @@ def probe(roles, cfg, run):
                          "add a rule (--rewards), or start in spite of it with --ignore-probes")
 
 
-def update(roles, rollouts, optimizer, step, cfg, run, state, mix=None):
+def policy_learns(step, cfg):
+    return step >= cfg.value_warmup or cfg.algorithm != "ppo"
+
+
+def update(roles, rollouts, optimizer, step, cfg, run, state, mix=()):
     """--ppo-epochs passes over the rollouts in --minibatches optimizer steps each.  Returns metrics,
     token-weighted means."""
     sums, tokens, ratio_gaps, norms, skipped = {}, 0, [], [], 0
     rate = state["scale"] * learning_rate(step, cfg.steps, 1.0, cfg.warmup_steps)
-    train_policy = step >= cfg.value_warmup or cfg.algorithm != "ppo"
+    train_policy = policy_learns(step, cfg)
     turns = [rows for epoch in range(cfg.ppo_epochs)
              for rows in shuffled(len(rollouts.examples), cfg, seed_of(cfg.seed, step, 3, epoch))]
     for turn, rows in enumerate(turns):
@@ -259,8 +263,8 @@ def update(roles, rollouts, optimizer, step, cfg, run, state, mix=None):
                 ratio_gaps.append(ratio_gap.item())
         these = parallel.added(these)
         if mix and train_policy:
-            these["pretrain_loss"] = count.item() * pretrain_backward(roles, mix, step * len(turns) + turn,
-                                                                      len(rows), cfg, run)
+            turn_of_all = step * cfg.ppo_epochs * cfg.minibatches + turn
+            these["pretrain_loss"] = count.item() * mix_backward(roles, mix, turn_of_all, cfg, run)
         tokens += count.item()
         sums = {k: sums.get(k, 0.0) + v for k, v in these.items()}
         far = cfg.kl_stop and these["approximate_kl"] > cfg.kl_stop * count
@@ -319,10 +323,10 @@ def backward(roles, rollouts, part, count, train_policy, cfg, run, beta=0.0):
     return sums, log_ratio_BT.detach().exp().sub(1).abs().max()
 
 
-def pretrain_backward(roles, mix, turn, count, cfg, run):
-    """Add the gradient of --pretrain-coefficient times the mean loss of `count` dialogues; returns that mean
-    (Ouyang 2022, eq. 2)."""
-    batch = [mix[i] for i in batch_of_step(len(mix), count, cfg.seed, turn)]
+def mix_backward(roles, mix, turn, cfg, run):
+    """Add the gradient of --pretrain-coefficient times the mean loss of as many dialogues as a mini-batch has
+    answers; returns that mean (Ouyang 2022, eq. 2)."""
+    batch = [mix[i] for i in batch_of_step(len(mix), cfg.batch_size // cfg.minibatches, cfg.seed, turn)]
     tokens, loss = max(1, sum(sum(example.answer[1:]) for example in batch)), 0.0
     for part in micro_batches(parallel.share(batch), cfg.micro_batch_tokens):
         with adapter(roles.trunk, "policy"), run.autocast():

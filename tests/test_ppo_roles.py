@@ -404,7 +404,7 @@ def test_dialogues_mixed_in():
     roles = make_roles(trained=True, dtype=torch.float64)
     mix = examples([(2, 5), (1, 3), (4, 4), (3, 1)], seed=5)
     cfg = replace(CONFIG, pretrain_coefficient=3.0, micro_batch_tokens=8)
-    loss = train_ppo.pretrain_backward(roles, mix, 0, 4, cfg, RUN)
+    loss = train_ppo.mix_backward(roles, mix, 0, cfg, RUN)
     ours = gradients(roles)
     roles.trunk.zero_grad()
     with train_ppo.adapter(roles.trunk, "policy"):

@@ -106,6 +106,14 @@ def test_interrupted_after_any_step(script, until, configs, whole, tmp_path):
     assert after == (rates[checkpoint * a_step:] if until else [])
 
 
+def test_beta_waits_for_the_policy(configs, whole):
+    """While the value function learns alone KL is 0, and that is no reason to lower beta."""
+    betas = [line["beta"] for line in whole[train_ppo][1][1] if "beta" in line]
+    first = configs[train_ppo].value_warmup                     # the first that may move the policy
+    assert betas[:first + 1] == [configs[train_ppo].kl] * (first + 1) and betas[first + 1] < betas[0]
+    assert len(betas) == STEPS
+
+
 def test_killed_amid_a_checkpoint(configs, whole, tmp_path):
     cfg = replace(configs[train_ppo], out=str(tmp_path))
     command = [sys.executable, "-c", DIES_BEFORE_ITS_SECOND_CHECKPOINT_HAS_A_NAME, json.dumps(asdict(cfg))]
