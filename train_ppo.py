@@ -61,7 +61,7 @@ class PPOConfig(TuneConfig):
     lr: float = arg(1e-5, "peak learning rate of the policy", tiny=1e-3)
     value_lr: float = arg(3e-5, "peak learning rate of the value function", tiny=2e-3)
     lora_rank: int = arg(8, "rank of the policy's adapter", tiny=16)
-    warmup_steps: int = arg(20, "iterations of linear warm-up", tiny=2)
+    warmup_steps: int = arg(20, "iterations of linear warm-up, those of --value-warmup included", tiny=2)
     value_warmup: int = arg(20, "first iterations in which only the value function learns", tiny=2)
     max_len: int = arg(512, "tokens of a prompt; the oldest beyond are cut", tiny=256)
     max_new_tokens: int = arg(256, "tokens of an answer", tiny=48)
@@ -77,7 +77,7 @@ class PPOConfig(TuneConfig):
     entropy_coefficient: float = arg(0.0, "weight of the entropy bonus")
     pretrain: tuple = arg((), "dialogues (JSON lines) that are to stay likely: InstructGPT's PPO-ptx "
                               "(default: with the embedded prompts, the embedded records of other tasks)")
-    pretrain_coefficient: float = arg(1.0, "weight of their loss, a token's mean; 0: none are mixed in")
+    pretrain_coefficient: float = arg(1.0, "weight of their mean loss per token; 0: none are mixed in")
     gamma: float = arg(1.0, "discount")
     lam: float = arg(0.95, "GAE's lambda for the policy's advantages")
     value_lam: float = arg(0.95, "and for the returns that the value function learns; 1: the true ones")
@@ -89,7 +89,8 @@ class PPOConfig(TuneConfig):
     kl_estimator: str = arg("k1", "k1, k2, k3, or exact (over the whole vocabulary)")
     kl_target: float = arg(6.0, "nats per answer that beta is steered to; 0: beta stays")
     kl_horizon: float = arg(10_000.0, "episodes over which beta is steered", tiny=1000.0)
-    kl_stop: float = arg(0.0, "nats per token, from the policy that answered, at which passes end; 0: never")
+    kl_stop: float = arg(0.0, "end the passes when the policy is this many nats per token from the one that "
+                              "answered; 0: never")
     kl_limit: float = arg(50.0, "nats per answer, from the SFT model, at which the policy goes back to its "
                                 "last good state and the learning rate is halved; 0: never")
     ratio_limit: float = arg(10.0, "mean ratio of a mini-batch beyond which it is skipped")
@@ -109,18 +110,18 @@ def main(cfg):
         return read_json(run.out / "done.json")
     check(cfg)
     check_memory("ppo", cfg.init, cfg, run)
-    run.note(trunk=cfg.init)
     graph = cfg.graph or ("" if cfg.data else tiny_data(cfg.lang, cfg.seed) / "graph.tsv")
     graph = read_graph(graph) if graph else None
     roles = open_roles(cfg, run, graph)                                     # 2. one trunk, four roles
+    run.note(trunk=cfg.init, parts={name: weight for name, (weight, _) in roles.rules.items()})
     trained, optimizer = learners(roles, cfg)
     prompts, held_out, mix = load(cfg, roles)                               # 3. questions without answers
     print(f"ppo: {len(prompts)} prompts, {cfg.steps} iterations of {cfg.batch_size} rollouts "
           f"({cfg.algorithm}{f', {len(mix)} dialogues mixed in' if mix else ''})")
     if cfg.reward != "none" and not run.continues:
         probe(roles, cfg, run)
-    state, facts = {"beta": cfg.kl, "scale": 1.0, "retreats": 0}, facts_rule(graph) if graph else None
-
+    state = {"beta": cfg.kl, "scale": 1.0, "retreats": 0}
+    facts = facts_rule(graph) if graph else None
     good = {f"good.{name}": p.detach().clone() for name, p in trained.items()}
     for step in run.steps(cfg.steps, trained | good, optimizer, state):     # 4. one batch of rollouts a turn
         batch = [prompts[i] for i in batch_of_step(len(prompts), cfg.batch_size // cfg.group, cfg.seed, step,
@@ -163,6 +164,10 @@ def check(cfg):
     for name in ("steps", "minibatches", "ppo_epochs", "max_new_tokens", "group"):
         if getattr(cfg, name) <= 0:
             raise ValueError(f"--{name.replace('_', '-')} {getattr(cfg, name)}: must be above 0")
+    if cfg.lora_dropout:
+        raise ValueError(f"--lora-dropout {cfg.lora_dropout}: PPO has none, or its ratio would not be 1")
+    if cfg.epochs != PPOConfig.epochs:
+        raise ValueError(f"--epochs {cfg.epochs}: PPO counts --steps, and --ppo-epochs in each")
     for name, words in (("algorithm", ALGORITHMS), ("kl_estimator", ("k1", "k2", "k3", "exact")),
                         ("unfinished", ("penalty", "bootstrap", "drop"))):
         if getattr(cfg, name) not in words:
@@ -183,6 +188,12 @@ def check(cfg):
             if not least <= getattr(cfg, name) <= most:                     # nan is in no range
                 raise ValueError(f"--{name.replace('_', '-')} {getattr(cfg, name)}: "
                                  f"must be from {least:g} to {most:g}")
+    if cfg.algorithm == "ppo" and cfg.value_warmup >= cfg.steps:
+        raise ValueError(f"--value-warmup {cfg.value_warmup}: the policy would learn in none of --steps "
+                         f"{cfg.steps}")
+    if cfg.kl_target and cfg.kl_horizon < cfg.batch_size:
+        raise ValueError(f"--kl-horizon {cfg.kl_horizon:g}: counts rollouts, so at least --batch-size "
+                         f"{cfg.batch_size}")
     if 0 < cfg.dual_clip <= 1:
         raise ValueError(f"--dual-clip {cfg.dual_clip}: bounds the loss from above 1 on; 0: none")
 
@@ -209,7 +220,7 @@ def load(cfg, roles):
         raise ValueError(f"{len(prompts)} prompts are fewer than --batch-size {cfg.batch_size} takes at once "
                          f"(--group {cfg.group}); give more, or a smaller batch")
     held_out = load_prompts(valid, *words, cfg.max_len) if valid else []
-    tasks = {str(prompt.record.get("task")) for prompt in prompts}
+    tasks = {str(prompt.record.get("task")) for prompt in prompts}          # other questions tell nothing
     alike = [prompt for prompt in held_out if str(prompt.record.get("task")) in tasks]
     files = cfg.pretrain or ([] if cfg.data else [tiny_data(cfg.lang, cfg.seed) / "mix.jsonl"])
     mix = load_dialogues(files, *words, cfg.max_len + cfg.max_new_tokens)[0] \

@@ -72,6 +72,7 @@ def main(cfg):
     run = Run(cfg, "reward")                                                    # 1. folder, seed, device
     if run.finished:
         return read_json(run.out / "done.json")
+    check(cfg)
     check_memory("reward", cfg.init, cfg, run)
     model, tokenizer, template = open_run(cfg.init, run.device, run.dtype if cfg.lora_rank else torch.float32)
     run.note(trunk=cfg.init)
@@ -115,23 +116,34 @@ def main(cfg):
             head.normalise(scores_of(model, head, samples, run))
         report = measure(model, head, held_out or train, run)
         probes, scores = probed(model, head, probes, tokenizer, template, cfg, run)
+        table = verdicts(probes, scores)
 
     def save(folder):
         head.save(folder / "head.safetensors")
         write_json(folder / "accuracy.json", {"seen": "held-out" if held_out else "training", **report,
-                                              "probes": verdicts(probes, scores)})
+                                              "probes": table})
         write_jsonl(folder / "probes.jsonl", probes)
         save_run(folder, model, tokenizer, template, name, cfg.init)
     for kind, row in report.items():
         print(f"reward: accuracy {row['accuracy']:.3f} [{row['low']:.3f}, {row['high']:.3f}] on "
               f"{row['pairs']} {'held-out' if held_out else 'TRAINING'} pairs, calibration error "
               f"{row['ece']:.3f}: {kind}")
-    print("\n".join(f"reward: {line}" for line in lines_of(verdicts(probes, scores))))
+    print("\n".join(f"reward: {line}" for line in lines_of(table)))
     return run.finish(save, accuracy=report["all"]["accuracy"], loss=loss)
 
 
+def check(cfg):
+    """ValueError for settings that make no sense."""
+    for name, least in (("margin", 0), ("centring", 0), ("samples", 0), ("max_new_tokens", 1),
+                        ("temperature", 0)):
+        if not getattr(cfg, name) >= least:
+            raise ValueError(f"--{name.replace('_', '-')} {getattr(cfg, name)}: must be at least {least}")
+    if cfg.samples == 1:
+        raise ValueError("--samples 1: one score has no deviation; give 0, or 2 and more")
+
+
 def sampled(model, tokenizer, template, rankings, cfg, run):
-    """Examples: answers of the SFT model to the prompts of rankings, each prompt once or so."""
+    """Examples: answers of the SFT model to the prompts of rankings, from the first again if they run out."""
     prompts, end_id = [], template.end_id(tokenizer)
     for i in range(cfg.samples):
         example = rankings[i % len(rankings)].examples[0]

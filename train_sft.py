@@ -102,6 +102,9 @@ def files_of(cfg, stem="train", valid_stem="valid"):
     """(training files, validation files): what the flags name, or the embedded records."""
     if cfg.data:
         return cfg.data, cfg.valid
+    before = read_json(f"{cfg.init}/config.json") if cfg.init else {}
+    if before.get("lang", cfg.lang) != cfg.lang and not before.get("data"):
+        raise ValueError(f"--lang {cfg.lang}: {cfg.init} learned from embedded records in {before['lang']}")
     folder = tiny_data(cfg.lang, cfg.seed)
     return [folder / f"{stem}.jsonl"], cfg.valid or [folder / f"{valid_stem}.jsonl"]
 

@@ -174,7 +174,7 @@ def load_dialogues(paths, tokenizer, template, max_len, cache=""):
     too_long, examples = sum(int(shard["too_long"]) for shard in shards), Shards(shards)
     if not len(examples):
         raise ValueError(f"{', '.join(map(str, paths))}: no record to learn from "
-                         f"({too_long} longer than --max-len {max_len})")
+                         f"({too_long} longer than {max_len} tokens)")
     return examples, too_long
 
 

@@ -1,6 +1,6 @@
 """
 Low-rank adapters by name, over frozen linear layers.
-(Not here: which adapter plays which role, see train_ppo.py.)
+(Not here: which adapter plays which role, see roles.py.)
 
     y = W x + b + (alpha / r) B A dropout(x)   A: (r, in), B: (out, r), B starts at 0   LoRA (Hu 2021, eq. 3)
 
@@ -126,7 +126,7 @@ def adapter(model, name):
 
 
 def as_now(module):
-    """A context for later in which those adapters are active that are so now: backward may compute a block
+    """A context that, entered later, activates the adapters that are active now: backward may compute a block
     again when the caller's `with adapter(...)` is over."""
     layers = list(lora_layers(module).values())
     return _switched(layers, [layer.active for layer in layers])

@@ -2,16 +2,16 @@
 The mathematics of PPO, and of its alternatives without a critic, on tensors.
 (Not here: sampling, models, optimizers; see train_ppo.py for the loop.)
 
-A rollout is one answer y_1..y_T to a prompt x.  Column t of every (B, T) tensor speaks of choosing token
-y_{t+1} after reading x and y_1..y_t; rows are right-padded, and mask_BT is 1 for real tokens (the end token
-too) and 0 after.  The equations, in order of use:
+A rollout is one answer y_1..y_T to a prompt x.  Column t, from 0, of every (B, T) tensor speaks of choosing
+token y_{t+1} after reading x and y_1..y_t; rows are right-padded, and mask_BT is 1 for real tokens (the end
+token too) and 0 after.  The equations, in order of use, count from 1: D_1 stands in column 0.
 
     D_t  = log pi_old(y_t) - log pi_ref(y_t)                  the sampled KL, "k1"
     r_t  = -beta D_t,   and r_T gets + score                  R(x, y) = r(x, y) - beta log(pi_RL / pi_SFT),
                                                               the paper's
     A_t  = delta_t + gamma lambda A_{t+1},                    delta_t = r_t + gamma V_{t+1} - V_t
                                                               GAE (Schulman 2016, eq. 16), V_{T+1} = 0
-    R_t  = A_t + V_t                                          before A is whitened
+    R_t  = A_t + V_t                                          what V learns; by --value-lam, not whitened
     L_pi = sum max(-A rho, -A clip(rho, 1 - e, 1 + e)),       rho = exp(l - l_old)
                                                               PPO (Schulman 2017, eq. 7), to be minimised
     L_V  = 1/2 sum max((V - R)^2, (V_old + clip(V - V_old, -e, e) - R)^2)
@@ -23,7 +23,7 @@ Without a critic, K answers to each prompt say what an answer is worth; one numb
 tokens.  L_pi is the same for all four:
 
     PPO           A_t by GAE, whitened over the batch         a value function is learned beside the policy
-    RLOO          A = R - mean of the other K - 1 R,          R = score - beta sum_t D_t  (Ahmadian 2024)
+    RLOO          A = R - the others' mean R,                 R = score - beta sum_t D_t  (Ahmadian 2024)
     GRPO          A = (score - mean of K) / deviation of K,   beta KL is a loss instead   (Shao 2024, 4.1)
     REINFORCE++   A_t = sum_{s >= t} gamma^(s - t) r_s, whitened over the batch           (Hu 2025)
 
@@ -85,7 +85,8 @@ def gae(rewards_BT, values_BT, mask_BT, gamma=1.0, lam=0.95):
 
 
 def advantages(algorithm, rewards_BT, values_BT, score_B, mask_BT, group=1, gamma=1.0, lam=0.95):
-    """What the policy is to learn from: (B, T), 0 outside the mask, no mean left but GRPO's and RLOO's own.
+    """What the policy is to learn from: (B, T), 0 outside the mask; whitened over the batch or (RLOO, GRPO)
+    centred on the answers to each prompt.
     Row b answers prompt b // group; values_BT is PPO's alone, score_B GRPO's."""
     if algorithm == "ppo":
         return whiten(gae(rewards_BT, values_BT, mask_BT, gamma, lam)[0], mask_BT)

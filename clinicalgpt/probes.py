@@ -13,7 +13,7 @@ A probe takes a good answer, the best of a ranked list, and makes one that no re
     dose          the good answer, its amounts, times and durations ten times as large
     other         what is right of another disease, said of this one (or, without a graph's names, of eight
                   answers to other questions the one with the fewest words of this one's)
-    options       an exam's options moved on by one: the letter that was right, with the text it has now,
+    options       an exam's texts moved on by one letter: the letter that was right, with its new text,
                   against the right one
 
 What does not apply to an answer (nothing to deny, no dose) is not made of it.  A reward passes a probe if the

@@ -4,8 +4,8 @@ PPO's models: one trunk and what each of its roles says of given tokens.
 
     reference    the trunk with no adapter: the SFT model          log pi_ref
     policy       the adapter that learns                           log pi, and the answers
-    reward       the reward run's adapter and head, frozen         a score an answer
-    value        copies of those two, which learn                  a value a token
+    reward       the reward run's adapter and head, frozen         one score per answer
+    value        copies of those two, which learn                  one value per token
 
 Switching is a name, and costs nothing.  A reward model with weights of its own brings a second trunk, which
 reward and value then share.  `cfg` is train_ppo's configuration.
@@ -51,9 +51,8 @@ class Roles:
 
 def open_roles(cfg, run, graph=None):
     """Roles of these runs.  The reward model must speak the SFT model's template; its trunk is shared if it
-    stands on the same run.  --reward none: rules alone judge, and the value function starts at 0.  Over the
-    SFT model's answers the reward model's score deviates by 1, F1 of facts by about 0.6: so facts count
-    twice, to weigh about as much."""
+    stands on the same run.  --reward none: rules alone judge, and the value function starts at 0."""
+    # Over the SFT model's answers the model's score deviates by 1, F1 of facts by about 0.6: hence twice.
     usual = ["model=1"] * (cfg.reward != "none") + ["facts=2"] * (graph is not None)
     rules = rules_of(cfg.rewards or usual, graph)
     if read_json(Path(cfg.init) / "config.json").get("stage") == "reward":

@@ -91,12 +91,14 @@ class Run:
                              "say cuda")
         self.dtype = dtype_of(cfg.dtype, self.device)
         for name, least in (("batch_size", 1), ("micro_batch_tokens", 1), ("max_len", 2),
-                            ("eval_every", 1), ("log_every", 1), ("save_every", 0), ("steps", 0),
+                            ("eval_every", 1), ("log_every", 1), ("save_every", 0), ("steps", 0), ("seed", 0),
                             ("lr", 0), ("warmup_steps", 0), ("weight_decay", 0), ("grad_clip", 0)):
             if not getattr(cfg, name) >= least:                 # nan is not enough either
                 raise ValueError(f"--{name.replace('_', '-')} {getattr(cfg, name)}: must be at least {least}")
         if not cfg.steps and cfg.epochs <= 0:
             raise ValueError(f"--epochs {cfg.epochs}: must be above 0 where --steps does not say how long")
+        if getattr(cfg, "init", "") and cfg.base != TuneConfig.base:
+            raise ValueError(f"--base {cfg.base}: this run starts from --init {cfg.init}; leave --base out")
         self.continues = from_first(self._open_folder)
         torch.manual_seed(seed_of(cfg.seed, 2**32 - 1))     # of what precedes the first step: adapters, heads
         self.started = time.perf_counter()
@@ -379,10 +381,12 @@ def open_run(folder, device="cpu", dtype=torch.float32, style="auto"):
 
 def save_run(folder, model, tokenizer, template, name=None, trunk=""):
     """A run's results: template.json, and adapter/, the adapter `name` as a PEFT folder over `trunk`; or,
-    without a name, model/, all weights as a Hugging Face folder that stands alone."""
+    without a name, model/, all weights as a Hugging Face folder that stands alone.  PEFT stacks no adapters:
+    over a trunk that is one itself the folder names that, which PEFT refuses, and export.py merges both."""
     template.save(folder / "template.json")
     if name:
-        save_adapter(model, folder / "adapter", name, model_folder(trunk))
+        stacked = (Path(trunk) / "adapter").is_dir()
+        save_adapter(model, folder / "adapter", name, trunk if stacked else model_folder(trunk))
     else:
         model.save(folder / "model")
         tokenizer.save(folder / "model")

@@ -37,8 +37,8 @@ def token_logp(hidden_ND, weight_VD, targets_N, temperature=1.0):
 def token_logp_entropy(hidden_ND, weight_VD, targets_N, temperature=1.0):
     """(logp_N, entropy_N) from one pass over the vocabulary."""
     # Where W is trained, backward makes the logits anew in any case, and h's gradient with W's.
-    with_slope = torch.is_grad_enabled() and hidden_ND.requires_grad and not weight_VD.requires_grad
-    return _Measures.apply(hidden_ND, weight_VD, targets_N, temperature, with_slope)
+    with_grad = torch.is_grad_enabled() and hidden_ND.requires_grad and not weight_VD.requires_grad
+    return _Measures.apply(hidden_ND, weight_VD, targets_N, temperature, with_grad)
 
 
 @torch.no_grad()
@@ -65,27 +65,28 @@ def token_logp_reference(hidden_ND, weight_VD, targets_N, temperature=1.0):
 
 class _Measures(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, hidden_ND, weight_VD, targets_N, temperature, with_slope):
+    def forward(ctx, hidden_ND, weight_VD, targets_N, temperature, with_grad):
         ctx.set_materialize_grads(False)                        # what no one asks for arrives as None
         logp_N, entropy_N, L_N = (hidden_ND.new_empty(len(targets_N), dtype=_wide(weight_VD))
                                   for _ in range(3))
-        slope_ND = torch.empty_like(hidden_ND) if with_slope else None
+        logp_grad_ND = torch.empty_like(hidden_ND) if with_grad else None
         for tokens in _chunks(hidden_ND):
             logp_N[tokens], entropy_N[tokens], top_n, log_total_n, mean_nD = _attend(
-                hidden_ND[tokens], weight_VD, targets_N[tokens], temperature, with_slope)
+                hidden_ND[tokens], weight_VD, targets_N[tokens], temperature, with_grad)
             L_N[tokens] = top_n + log_total_n
-            if with_slope:
-                slope_ND[tokens] = (weight_VD[targets_N[tokens]] - mean_nD) / temperature
-        ctx.save_for_backward(hidden_ND, weight_VD, targets_N, entropy_N, L_N, slope_ND)
+            if with_grad:
+                chosen_nD = weight_VD[targets_N[tokens].clamp(0, len(weight_VD) - 1)]
+                logp_grad_ND[tokens] = (chosen_nD - mean_nD) / temperature
+        ctx.save_for_backward(hidden_ND, weight_VD, targets_N, entropy_N, L_N, logp_grad_ND)
         ctx.temperature = temperature
         return logp_N, entropy_N
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, grad_logp_N, grad_entropy_N):
-        hidden_ND, weight_VD, targets_N, entropy_N, L_N, slope_ND = ctx.saved_tensors
-        if slope_ND is not None and grad_logp_N is not None and grad_entropy_N is None:
-            return (slope_ND * grad_logp_N[:, None]).to(slope_ND.dtype), *[None] * 4
+        hidden_ND, weight_VD, targets_N, entropy_N, L_N, logp_grad_ND = ctx.saved_tensors
+        if logp_grad_ND is not None and grad_logp_N is not None and grad_entropy_N is None:
+            return (logp_grad_ND * grad_logp_N[:, None]).to(logp_grad_ND.dtype), *[None] * 4
         by_logp_N, by_entropy_N = (torch.zeros_like(L_N) if grad_N is None else grad_N / ctx.temperature
                                    for grad_N in (grad_logp_N, grad_entropy_N))
         grad_hidden_ND, grad_weight_VD = (torch.zeros_like(x, dtype=L_N.dtype) if needed else None

@@ -137,8 +137,13 @@ def test_model_folders(damage, says, refused, made, tmp_path):
     (SFT, "--device tpu", "--device tpu: "),
     (SFT, "--steps -1", "--steps -1"),
     (SFT, "--epochs 0", "--epochs 0"),
+    (SFT, "--seed -1", "--seed -1: must be at least 0"),
     (SFT, "--lora-rank 4 --lora-targets q_proj", "['q_proj'] name no linear layer .. query_key_value"),
     (REWARD, "--init nowhere", "nowhere/config.json: no such file"),
+    (REWARD, "--base MADE/base", "/base: this run starts from --init .. leave --base out"),
+    (REWARD, "--samples 1", "--samples 1: one score has no deviation"),
+    (REWARD, "--max-new-tokens 0", "--max-new-tokens 0: must be at least 1"),
+    (REWARD, "--centring -1", "--centring -1.0: must be at least 0"),
     (PPO, "--lora-rank 0", "--lora-rank 0 .. give a rank of 1 or more"),
     (PPO, "--reward MADE/sft", "/sft: a sft run, not a reward model's; train_reward.py writes one"),
     (EVAL, "--models base", "--models base .. models are name=folder"),
@@ -156,6 +161,16 @@ def test_model_folders(damage, says, refused, made, tmp_path):
     (EVAL, "--reward nowhere", "nowhere/config.json: no such file")])
 def test_flags(script, flags, says, refused, made):
     refused(script, *flags.replace("MADE", str(made)).split(), says=says)
+
+
+def test_the_language_of_the_run_before(tmp_path):
+    """Who speaks English is not asked Chinese questions because a flag was forgotten."""
+    cfg = PPO.PPOConfig(init=str(tmp_path))
+    write_json(tmp_path / "config.json", {"lang": "en", "data": []})
+    with pytest.raises(ValueError, match=f"--lang zh: {tmp_path} learned from embedded records in en"):
+        SFT.files_of(cfg, "prompts")
+    write_json(tmp_path / "config.json", {"lang": "en", "data": ["my.jsonl"]})
+    assert SFT.files_of(cfg, "prompts")[0][0].name == "prompts.jsonl"
 
 
 def test_folders_in_the_way(refused, made, tmp_path):

@@ -94,7 +94,9 @@ def test_frozen_unembedding(tile):
     hidden_ND, weight_VD, targets_N = (x.detach() for x in inputs())
     for nowhere in (-100, -1, V):
         targets_N[1] = nowhere
-        assert token_logp(hidden_ND, weight_VD, targets_N).isnan().tolist() == [n == 1 for n in range(N)]
+        for learns in (False, True):
+            logp_N = token_logp(hidden_ND.requires_grad_(learns), weight_VD, targets_N)
+            assert logp_N.isnan().tolist() == [n == 1 for n in range(N)]
     assert token_logp(*(x.detach() for x in inputs())).requires_grad is False
     loss = token_logp(*inputs()).sum()
     loss.backward()

@@ -18,7 +18,7 @@ import train_reward
 import train_sft
 from clinicalgpt.cli import run_main
 from clinicalgpt.dataset import Example, micro_batches
-from clinicalgpt.files import write_jsonl
+from clinicalgpt.files import read_json, write_jsonl
 from clinicalgpt.tokenizer import load_tokenizer, train_sentencepiece
 from tests.conftest import TEXT
 from tests.reference import close, tiny_model
@@ -91,6 +91,9 @@ def check_refused(start, capsys, flags, says):
     ("--score-clip -1", "--score-clip -1.0: must be from 0 to 1e+06"),
     ("--kl nan", "argument --kl: invalid number value: 'nan'"), ("--lr inf", "argument --lr: invalid number"),
     ("--lora-alpha nan", "--lora-alpha: invalid number"), ("--kl -1", "--kl -1.0: must be from 0"),
+    ("--epochs 1", "--epochs 1.0: PPO counts --steps"), ("--lora-dropout 0.1", "--lora-dropout 0.1: PPO has"),
+    ("--value-warmup 2", "--value-warmup 2: the policy would learn in none of --steps 2"),
+    ("--kl-horizon 1", "--kl-horizon 1: counts rollouts, so at least --batch-size 2"),
     ("--algorithm grpo --group 4 --kl-estimator k2", "--kl-estimator k2: grpo's KL is a loss, by k3"),
     ("--reward MADE/far", "far: another template or other tokens than"),
     ("--lora-targets q_proj", "['q_proj'] name no linear layer")])
@@ -129,6 +132,17 @@ def test_right_runs(flags, start, tmp_path):
     rows = [json.loads(line) for line in (tmp_path / "out" / "metrics.jsonl").open()]
     assert rows[0]["kl"] == 0 and len(rows) == 2
     assert all(row["first_ratio_gap"] < 1e-3 and math.isfinite(row["reward"]) for row in rows)
+
+
+def test_adapters_over_adapters(made, tmp_path):
+    """PEFT stacks none: the folder names the run beneath, which PEFT refuses, not the base without its
+    adapter."""
+    for out, start in (("one", {"base": f"{made}/base"}), ("two", {"init": f"{tmp_path}/one"})):
+        train_sft.main(train_sft.SFTConfig(data=(f"{made}/told",), out=f"{tmp_path}/{out}", steps=1,
+                                           token_cache="", lora_rank=2, **start))
+    bases = [read_json(tmp_path / out / "adapter" / "adapter_config.json")["base_model_name_or_path"]
+             for out in ("one", "two")]
+    assert bases == [f"{made}/base", f"{tmp_path}/one"]
 
 
 def test_a_reward_without_probes(made, start, tmp_path, capsys):

@@ -52,10 +52,10 @@ def configs(tmp_path_factory, tokenizer):
     sft, reward, ppo = train_sft.SFTConfig, train_reward.RewardConfig, train_ppo.PPOConfig
     lora = {"init": f"{made}/sft", "lora_rank": 2, "lora_dropout": 0.2}
     few = {"minibatches": 2, "max_new_tokens": 5, "value_warmup": 3, "kl_target": 0.1, "kl_horizon": 50.0,
-           "ignore_probes": True, "pretrain": (f"{made}/told",)}
+           "ignore_probes": True, "lora_dropout": 0.0, "pretrain": (f"{made}/told",)}
     return {train_sft: config(sft, "told", "sft", base=f"{made}/base"),
             train_reward: config(reward, "ranked", "reward", **lora),
-            train_ppo: config(ppo, "told", "ppo", reward=f"{made}/reward", **lora, **few)}
+            train_ppo: config(ppo, "told", "ppo", reward=f"{made}/reward", **(lora | few))}
 
 
 def result(cfg):
