@@ -16,7 +16,6 @@ Answers are kept in OUT/cache.jsonl by the hash of model, prompt and settings: t
 it was killed.
 """
 import dataclasses
-import hashlib
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +42,7 @@ from clinicalgpt.evaluation.testset import (
     training_files,
 )
 from clinicalgpt.evaluation.verdicts import read_labels
-from clinicalgpt.files import read_json, write_json, write_jsonl
+from clinicalgpt.files import read_json, sha256, write_json, write_jsonl
 from clinicalgpt.judge import GraphJudge
 from clinicalgpt.pretrain import tiny_base
 from clinicalgpt.report import results_section, run_section, write_report
@@ -97,6 +96,8 @@ def main(cfg):
     solved = load_records(cfg.examples)["exam"] if cfg.shots else ()
     labels = read_labels(cfg.labels) if cfg.labels else None
     out = Path(cfg.out)
+    if "stage" in read_json(out / "config.json", missing={}):
+        raise ValueError(f"--out {out}: a training run, whose report would be lost; name another folder")
     cache = Cache(out / "cache.jsonl")
     judges = open_judges(cfg, graph, cache)
     folders = {name: source for name, source in sources.items() if parse_source(source)[0] == "folder"}
@@ -192,7 +193,7 @@ def facts(cfg, sources, digests, files):
     tests, graph = files_of_tests(cfg)
     inputs = [*tests, graph, cfg.rubrics, cfg.labels, *cfg.examples, *files]
     inputs += [parse_source(source)[1] for source in sources.values() if parse_source(source)[0] == "file"]
-    rows += [(f"sha256 of {path}", hashlib.sha256(Path(path).read_bytes()).hexdigest())
+    rows += [(f"sha256 of {path}", sha256(path))
              for path in dict.fromkeys(map(str, inputs)) if path]
     configs = {folder: read_json(Path(folder) / "config.json", {}) for folder in digests}
     rows += [(f"{folder}: {what}", config.get(what, "")) for what in ("command", "seed")

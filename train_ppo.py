@@ -116,8 +116,10 @@ def main(cfg):
     run.note(trunk=cfg.init, parts={name: weight for name, (weight, _) in roles.rules.items()})
     trained, optimizer = learners(roles, cfg)
     prompts, held_out, mix = load(cfg, roles)                               # 3. questions without answers
-    print(f"ppo: {len(prompts)} prompts, {cfg.steps} iterations of {cfg.batch_size} rollouts "
-          f"({cfg.algorithm}{f', {len(mix)} dialogues mixed in' if mix else ''})")
+    full = sum(len(prompt.ids) == cfg.max_len for prompt in prompts)
+    print(f"ppo: {len(prompts)} prompts ({full} of --max-len {cfg.max_len}, to which longer ones are cut), "
+          f"{cfg.steps} iterations of {cfg.batch_size} rollouts ({cfg.algorithm}"
+          f"{f', {len(mix)} dialogues mixed in' if mix else ''})")
     if cfg.reward != "none" and not run.continues:
         probe(roles, cfg, run)
     state = {"beta": cfg.kl, "scale": 1.0, "retreats": 0}
@@ -219,6 +221,10 @@ def load(cfg, roles):
     if len(prompts) * cfg.group < cfg.batch_size:
         raise ValueError(f"{len(prompts)} prompts are fewer than --batch-size {cfg.batch_size} takes at once "
                          f"(--group {cfg.group}); give more, or a smaller batch")
+    for name, (_, rule) in roles.rules.items():
+        if rule and all(math.isnan(rule(prompt.record, "")) for prompt in prompts):
+            raise ValueError(f"--rewards {name}: says nothing of any of the {len(prompts)} prompts; in their "
+                             "meta is not what it checks (clinicalgpt/rules.py)")
     held_out = load_prompts(valid, *words, cfg.max_len) if valid else []
     tasks = {str(prompt.record.get("task")) for prompt in prompts}          # other questions tell nothing
     alike = [prompt for prompt in held_out if str(prompt.record.get("task")) in tasks]

@@ -54,6 +54,8 @@ def main(cfg):
     if run.finished:
         return read_json(run.out / "done.json")
     trunk = cfg.init or (tiny_base(cfg.lang) if cfg.base == "tiny" else cfg.base)
+    if cfg.data and cfg.base == "tiny" and not cfg.init:
+        print("sft: no --base: your records teach the embedded model, of 2.5 million weights")
     check_memory("sft", trunk, cfg, run)
     model, tokenizer, template, trained, name = build(cfg, trunk, run)          # 2. model, its trained part
     optimizer = make_optimizer([(trained.values(), cfg.lr)], cfg.weight_decay)
@@ -64,7 +66,8 @@ def main(cfg):
     held_out = load(valid)[0] if valid else []
     total = cfg.steps or max(1, round(cfg.epochs * steps_per_epoch(len(train), cfg.batch_size)))
     print(f"sft: a dialogue is read as {template.render([{'role': 'user', 'content': '...'}], tokenizer)!r}")
-    print(f"sft: {len(train)} dialogues ({too_long} longer than --max-len left out), {total} steps, "
+    print(f"sft: {len(train)} dialogues (longer than --max-len {cfg.max_len}: {train.cut} that lost their "
+          f"beginning, {too_long} left out), {total} steps, "
           f"{sum(p.numel() for p in trained.values()):,} of "
           f"{sum(p.numel() for p in model.parameters()):,} weights trained")
 

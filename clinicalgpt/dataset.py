@@ -32,11 +32,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from tqdm import tqdm
 
 from clinicalgpt.files import read_jsonl
 from clinicalgpt.template import ROLES, encode_dialogue, newest, open_words
+from clinicalgpt.weights import save_tensors
 
 
 @dataclass(frozen=True)
@@ -134,11 +135,13 @@ def check_messages(record, where, ends_with=None):
 
 class Shards(Sequence):
     """Examples kept as flat tensors, a shard a file: {"ids": (N,) int32, "answer": (N,) bool, "ends": (B,)}.
-    They become lists when they are asked for, so a million dialogues take five bytes a token."""
+    They become lists when they are asked for, so a million dialogues take five bytes a token.  `cut` of them
+    have lost their beginning."""
 
     def __init__(self, shards):
         self.shards = shards
         self.counts = list(itertools.accumulate(len(shard["ends"]) for shard in shards))
+        self.cut = sum(int(shard["cut"]) for shard in shards)
 
     def __len__(self):
         return self.counts[-1]
@@ -165,7 +168,7 @@ def load_dialogues(paths, tokenizer, template, max_len, cache=""):
         if not kept.is_file():
             kept.parent.mkdir(parents=True, exist_ok=True)
             aside = kept.with_name(f".{kept.name}.{os.getpid()}.tmp")
-            save_file(_encode_file(path, tokenizer, template, max_len), aside)
+            save_tensors(_encode_file(path, tokenizer, template, max_len), aside)
             os.replace(aside, kept)
         try:
             shards.append(load_file(kept))
@@ -173,30 +176,34 @@ def load_dialogues(paths, tokenizer, template, max_len, cache=""):
             raise ValueError(f"{kept}: cannot be read ({error}); delete it, it will be made anew") from None
     too_long, examples = sum(int(shard["too_long"]) for shard in shards), Shards(shards)
     if not len(examples):
-        raise ValueError(f"{', '.join(map(str, paths))}: no record to learn from "
-                         f"({too_long} longer than {max_len} tokens)")
+        why = f"{too_long} longer than {max_len} tokens" if too_long else "it is empty"
+        raise ValueError(f"{', '.join(map(str, paths))}: no record to learn from ({why})")
     return examples, too_long
 
 
 def _encode_file(path, tokenizer, template, max_len):
-    ids, answers, ends, too_long = array("i"), bytearray(), array("q"), 0
+    ids, answers, ends, too_long, cut = array("i"), bytearray(), array("q"), 0, 0
     for line, record in tqdm(read_jsonl(path), desc=f"tokens of {Path(path).name}", unit=" records",
                              leave=False, mininterval=1, delay=2):
         where = f"{path}:{line}"
         check_messages(record, where)
         if not any(message["role"] == "assistant" for message in record["messages"]):
-            raise ValueError(f"{where}: no assistant message, so nothing to learn from; "
-                             "add the answer or drop the record")
+            remedy = ("train_reward.py reads ranked answers" if {"answers", "chosen"} & record.keys() else
+                      "add the answer or drop the record")
+            raise ValueError(f"{where}: no assistant message, so nothing to learn from; {remedy}")
         for messages in template.lessons(record["messages"]):
-            tokens, answer = fit(*encode_dialogue(tokenizer, template, messages), max_len, template)
+            whole = encode_dialogue(tokenizer, template, messages)
+            tokens, answer = fit(*whole, max_len, template)
             if any(answer[1:]):
+                cut += len(tokens) < len(whole[0])
                 ids.extend(tokens)
                 answers.extend(answer)
                 ends.append(len(ids))
             else:
                 too_long += 1
     return {"ids": torch.tensor(np.asarray(ids)), "ends": torch.tensor(np.asarray(ends)),
-            "answer": torch.tensor(np.frombuffer(answers, np.bool_)), "too_long": torch.tensor(too_long)}
+            "answer": torch.tensor(np.frombuffer(answers, np.bool_)), "too_long": torch.tensor(too_long),
+            "cut": torch.tensor(cut)}
 
 
 def _fingerprint(path, tokenizer, template, max_len):
@@ -234,12 +241,13 @@ def load_prompts(paths, tokenizer, template, max_len):
 
 def ranked_answers(record, where):
     """(answers from best to worst, their kinds, their ranks) of a preference record."""
-    check_messages(record, where, ends_with="user")
+    check_messages(record, where)
     answers = record.get("answers", [record.get("chosen"), record.get("rejected")])
     if not isinstance(answers, list) or len(answers) < 2 \
             or not all(isinstance(answer, str) for answer in answers):
         raise ValueError(f"{where}: neither 'answers' (two texts or more, best first) "
                          "nor 'chosen' and 'rejected'")
+    check_messages(record, where, ends_with="user")
     if not all(answer.strip() for answer in answers):
         raise ValueError(f"{where}: an answer without text; drop it")
     ranks = record.get("ranks", list(range(1, len(answers) + 1)))

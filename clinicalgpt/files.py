@@ -1,6 +1,7 @@
 """Reading and writing JSON at the border: what is wrong is said in one line, with file and line;
 what is written is written whole."""
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -51,6 +52,11 @@ def read_jsonl(path):
                 raise ValueError(f"{path}:{number}: a {type(value).__name__}, not a JSON object; "
                                  "one record a line")
             yield number, value
+
+
+def sha256(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_text(path, text):

@@ -20,10 +20,11 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 
 from clinicalgpt.files import read_json, write_json
+from clinicalgpt.weights import save_tensors
 
 PEFT_PREFIX = "base_model.model."
 PLAIN = {"peft_type", "task_type", "base_model_name_or_path", "revision", "peft_version", "inference_mode",
@@ -195,7 +196,7 @@ def save_adapter(model, folder, name, base=""):
               "lora_alpha": layer.scale[name] * rank, "lora_dropout": layer.dropout[name], "bias": "none",
               "fan_in_fan_out": False, "inference_mode": True,
               "target_modules": sorted(kinds if whole else (names[path] for path in layers))}
-    save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+    save_tensors(tensors, folder / "adapter_model.safetensors")
     write_json(folder / "adapter_config.json", config)
 
 

@@ -20,8 +20,10 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
+
+from clinicalgpt.weights import save_tensors
 
 
 class ScalarHead(nn.Module):
@@ -47,7 +49,7 @@ class ScalarHead(nn.Module):
         self.linear.bias.copy_((self.linear.bias - score_B.mean()) / std)
 
     def save(self, path):
-        save_file(self.state_dict(), path)
+        save_tensors(self.state_dict(), path)
 
     def load(self, path):
         """Fill from head.safetensors; a missing, surplus or misshapen tensor is an error,

@@ -7,7 +7,8 @@ Rewards that are rules: what can be checked without a model.
     diagnosis    1 if it names the record's diagnosis or an alias of it, and no other (diagnosis.py), else 0
     length       tokens of the answer, in hundreds: with a negative weight, a price
 
-A rule is rule(record, text) -> a number, or nan where the record says nothing that it could check.
+A rule is rule(record, text) -> a number, or nan where the record says nothing that it could check: facts
+want meta's head and relation, as the graph has them, exam its options and answer, diagnosis its label.
 """
 
 import math

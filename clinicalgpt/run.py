@@ -25,17 +25,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from tqdm import tqdm
 
 from clinicalgpt.cli import arg
-from clinicalgpt.files import model_folder, read_json, read_jsonl, write_json, write_jsonl
+from clinicalgpt.files import model_folder, read_json, read_jsonl, sha256, write_json, write_jsonl
 from clinicalgpt.lora import load_adapter, merge, save_adapter
 from clinicalgpt.model import load_model
 from clinicalgpt.parallel import add_up_gradients, from_first, make_alike, rank, size
 from clinicalgpt.report import write_report
 from clinicalgpt.reward import ScalarHead
 from clinicalgpt.template import open_words
+from clinicalgpt.weights import save_tensors
 
 LIVE = ("loss", "accuracy", "reward", "kl", "ended", "valid_reward")      # on the terminal's live line
 MAY_CHANGE = {"resume", "overwrite", "log_every", "save_every", "out", "device",    # in a continuation
@@ -105,8 +106,8 @@ class Run:
 
     def _open_folder(self):
         """Whether this run goes on with one that is there.  Raises ValueError if it cannot."""
-        config = {"stage": self.stage, **dataclasses.asdict(self.cfg),
-                  "command": " ".join(["python", *sys.argv]), "processes": size(), "versions": versions()}
+        config = {"stage": self.stage, **dataclasses.asdict(self.cfg), "processes": size(),
+                  "command": " ".join(["python", *sys.argv]), "versions": versions()}
         path = self.out / "config.json"
         if self.out.exists() and not self.out.is_dir():
             raise ValueError(f"{self.out}: a file; --out must name a new or empty folder")
@@ -114,6 +115,7 @@ class Run:
                                                           "graph", "pretrain", "dialogues", "names")]
         flat = [p for value in named for p in ((value,) if isinstance(value, str) else value)]
         reads = [Path(p).resolve() for p in flat if p]
+        config["sha256"] = {str(p): sha256(p) for p in flat if p and Path(p).is_file()}
         if any(self.out.resolve() in (path, *path.parents) for path in reads):
             raise ValueError(f"{self.out}: this run reads from it; --out must name another folder")
         before = read_json(path) if path.is_file() else {}
@@ -134,6 +136,10 @@ class Run:
                 if name not in MAY_CHANGE and was != value:
                     raise ValueError(f"{path}: --{name.replace('_', '-')} was {was!r} and is now {value!r}; "
                                      f"a continued run keeps it (to start anew, delete {self.out})")
+            for name, was in before.get("sha256", {}).items():
+                if config["sha256"].get(name, was) != was:
+                    raise ValueError(f"{name}: changed since this run began; a continued run keeps its data "
+                                     f"(to start anew, delete {self.out})")
         else:
             self.out.mkdir(parents=True, exist_ok=True)
             write_json(path, config)
@@ -156,6 +162,9 @@ class Run:
         """Yield the steps still to do, 0-based, with the random state of each set; checkpoints are made in
         between.  `parameters` (name -> tensor), the optimizer and `state` (a dict of numbers) are restored
         first, in place, if this is a continuation."""
+        if total < self.cfg.warmup_steps:
+            self._tell(f"{self.stage}: its {total} steps are all warm-up, so the learning rate stays below "
+                       "--lr; lower --warmup-steps or --batch-size, or raise --epochs or --steps")
         first = self._restore(parameters, optimizer, state)
         make_alike(parameters.values())
         self.bar = tqdm(range(first, total), initial=first, total=total, desc=self.stage, unit="step",
@@ -221,6 +230,7 @@ class Run:
         write_report(self.out, f"ClinicalGPT: {self.stage}", {self.stage: self.out})
         write_json(self.out / "done.json", metrics)
         shutil.rmtree(self.out / "checkpoint", ignore_errors=True)
+        self._tell(f"{self.stage}: done; {self.out}/report.html")
 
     def _save(self, step, parameters, optimizer, state):
         tensors = {f"parameter.{name}": tensor.detach() for name, tensor in parameters.items()}
@@ -232,8 +242,8 @@ class Run:
                          self.out / "checkpoint" / f".step-{step}.tmp")
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()},
-                  aside / "state.safetensors")
+        save_tensors({name: tensor.contiguous() for name, tensor in tensors.items()},
+                     aside / "state.safetensors")
         write_json(aside / "state.json", {"step": step, "state": state or {}})
         sync(aside)
         shutil.rmtree(folder, ignore_errors=True)
@@ -396,7 +406,9 @@ def save_run(folder, model, tokenizer, template, name=None, trunk=""):
 def load_reward(folder, device="cpu", dtype=torch.float32, trunk=None, trunk_folder=""):
     """(model, adapter's name or None, head, tokenizer, template) of a reward run.  `trunk`, opened from
     `trunk_folder`, is shared if the reward model was trained on just that run."""
-    config = read_json(Path(folder) / "config.json")
+    config = read_json(Path(folder) / "config.json", missing={})
+    if not config:
+        raise FileNotFoundError(f"{folder}/config.json: no such file; train_reward.py makes a reward run")
     if config.get("stage") != "reward":
         raise ValueError(f"{folder}: a {config.get('stage')} run, not a reward model's; "
                          "train_reward.py writes one")

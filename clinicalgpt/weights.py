@@ -111,6 +111,14 @@ def _give_back(source):
             ctypes.CDLL(None).madvise(ctypes.c_void_p(first), ctypes.c_size_t(length), mmap.MADV_DONTNEED)
 
 
+def save_tensors(tensors, path):
+    """safetensors' save_file, but a full disk is an OSError, as it is elsewhere."""
+    try:
+        save_file(tensors, path, metadata={"format": "pt"})
+    except SafetensorError as error:
+        raise OSError(f"{path}: cannot be written ({error})") from None
+
+
 def write_tensors(folder, tensors, shard_bytes):
     """Write [(name, tensor), ...] as model.safetensors, or as shards of at most shard_bytes and their index
     (a larger tensor has a shard to itself).  All is written aside before anything there is touched; stopped
@@ -128,7 +136,7 @@ def write_tensors(folder, tensors, shard_bytes):
     asides = {name: folder / f".{name}.{os.getpid()}.tmp" for name in names}
     try:
         for name, shard in zip(names, shards):
-            save_file(shard, asides[name], metadata={"format": "pt"})
+            save_tensors(shard, asides[name])
             with open(asides[name], "rb+") as file:
                 os.fsync(file.fileno())
         index, single = folder / "model.safetensors.index.json", folder / "model.safetensors"
@@ -137,8 +145,6 @@ def write_tensors(folder, tensors, shard_bytes):
             single.unlink(missing_ok=True)
         for name, aside in asides.items():
             os.replace(aside, folder / name)
-    except SafetensorError as error:
-        raise OSError(f"{folder}: cannot be written ({error})") from None
     finally:
         for aside in asides.values():
             aside.unlink(missing_ok=True)

@@ -16,6 +16,7 @@ import train_sft as SFT
 from clinicalgpt.cli import run_main
 from clinicalgpt.files import read_json, read_jsonl, write_json, write_jsonl
 from clinicalgpt.run import Run
+from clinicalgpt.weights import save_tensors
 from tests.reference import tiny_model
 
 CONFIG = {SFT: SFT.SFTConfig, REWARD: REWARD.RewardConfig, PPO: PPO.PPOConfig, EVAL: EVAL.EvalConfig}
@@ -68,7 +69,9 @@ def refused(made, tmp_path, monkeypatch, capsys):
     (SFT, {"text": "?"}, "no 'messages' list (found ['text']) .. data/README.md describes the format"),
     (SFT, {"messages": [{**USER, "role": "doctor"}]}, "unknown role 'doctor' .. roles are system, user"),
     (SFT, ASKED, "no assistant message .. add the answer or drop the record"),
+    (SFT, RANKED, "no assistant message .. train_reward.py reads ranked answers"),
     (SFT, {"messages": [USER, {**DOCTOR, "content": " "}]}, "without text .. or drop the record"),
+    (REWARD, TOLD, "neither 'answers' (two texts or more .. nor 'chosen' and 'rejected'"),
     (REWARD, ASKED, "neither 'answers' (two texts or more .. nor 'chosen' and 'rejected'"),
     (REWARD, {**RANKED, "answers": ["rest", " "]}, "without text .. drop"),
     (REWARD, {**RANKED, "meta": {"kinds": ["good"]}}, "'kinds' .. answers"),
@@ -140,6 +143,7 @@ def test_model_folders(damage, says, refused, made, tmp_path):
     (SFT, "--seed -1", "--seed -1: must be at least 0"),
     (SFT, "--lora-rank 4 --lora-targets q_proj", "['q_proj'] name no linear layer .. query_key_value"),
     (REWARD, "--init nowhere", "nowhere/config.json: no such file"),
+    (PPO, "--reward nowhere", "nowhere/config.json: no such file; train_reward.py makes a reward run"),
     (REWARD, "--base MADE/base", "/base: this run starts from --init .. leave --base out"),
     (REWARD, "--samples 1", "--samples 1: one score has no deviation"),
     (REWARD, "--max-new-tokens 0", "--max-new-tokens 0: must be at least 1"),
@@ -154,6 +158,7 @@ def test_model_folders(damage, says, refused, made, tmp_path):
     (EVAL, "--shots 2", "--shots and --examples: give both"),
     (EVAL, "--per-minute -1", "--per-minute -1.0: must be at least 0"),
     (EVAL, "--judge taste", "--judge taste: choose facts, all-facts, reference, reward or URL#MODEL"),
+    (EVAL, "--out MADE/sft", "/sft: a training run, whose report would be lost; name another folder"),
     (EVAL, "--labels nowhere.jsonl", "nowhere.jsonl: no such file"),
     (EVAL, "--train nowhere.jsonl", "nowhere.jsonl: no such file"),
     (EVAL, "--rubrics nowhere.jsonl", "--rubrics: only a model can grade them .. --judge URL#MODEL"),
@@ -189,6 +194,11 @@ def test_a_run_that_has_not_ended(refused, made, tmp_path):
     begun = tmp_path / "begun"
     shutil.copytree(made / "sft", begun, ignore=shutil.ignore_patterns("model", "done.json"))
     refused(REWARD, "--init", begun, says=f"{begun}: this run has not ended; continue it with --resume")
+
+
+def test_tensors_that_cannot_be_written(tmp_path):
+    with pytest.raises(OSError, match="nowhere/x.safetensors: cannot be written"):
+        save_tensors({"x": torch.zeros(2)}, tmp_path / "nowhere" / "x.safetensors")
 
 
 def test_half_a_surrogate_pair_is_written_and_read_again(tmp_path):

@@ -180,8 +180,10 @@ def test_long_records(tokenizer, jsonl):
     """[#30, #41] Dialogues end as they did, prompts with the cue; answers beyond --max-len are left out."""
     ids, _ = encode_dialogue(tokenizer, Template(), TALK)
     path = jsonl({"messages": TALK}, {"messages": say("hello", "well " * 200)})
-    (example,), too_long = load_dialogues([path], tokenizer, Template(), 40)
-    assert example.ids == ids[-40:] and too_long == 1
+    examples, too_long = load_dialogues([path], tokenizer, Template(), 40)
+    (example,) = examples
+    assert example.ids == ids[-40:] and (examples.cut, too_long) == (1, 1)
+    assert load_dialogues([path], tokenizer, Template(), len(ids))[0].cut == 0
     assert answers_of(tokenizer, example.ids, example.answer)[-1] == "it is influenza ."
     prompt = load_prompts([path], tokenizer, Template(), 20)[0]
     assert len(prompt.ids) == 20 and tokenizer.decode(prompt.ids).endswith("since monday\nAssistant:\n")

@@ -77,6 +77,7 @@ def check_refused(start, capsys, flags, says):
     ("--rewards model", "--rewards model: write part=weight"),
     ("--rewards taste=1", "--rewards taste=1: parts are model, facts"),
     ("--rewards facts=1", "--rewards facts: needs a knowledge graph; --graph FILE names one"),
+    ("--rewards model=1 exam=1", "--rewards exam: says nothing of any of the 3 prompts"),
     ("--graph MADE/two.tsv", "two.tsv:1: 2 columns, not 5"),
     ("--pretrain MADE/ranked", "ranked:1: no assistant message"),
     ("--valid MADE/empty", "empty: no prompts"),

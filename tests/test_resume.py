@@ -114,6 +114,22 @@ def test_beta_waits_for_the_policy(configs, whole):
     assert len(betas) == STEPS
 
 
+def test_other_data_are_refused(configs, tmp_path):
+    data = tmp_path / "told.jsonl"
+    data.write_bytes(Path(configs[train_sft].data[0]).read_bytes())
+    cfg = replace(configs[train_sft], data=(str(data),), out=str(tmp_path / "run"))
+    run(train_sft, cfg, until=3)
+    data.write_text(data.read_text().replace("hello", "hullo"))
+    with pytest.raises(ValueError, match=f"{data}: changed since this run began"):
+        train_sft.main(replace(cfg, resume=True))
+
+
+def test_a_run_of_warm_up_alone_says_so(configs, tmp_path, capsys):
+    for warmup, says in ((STEPS, False), (STEPS + 1, True)):
+        train_sft.main(replace(configs[train_sft], out=str(tmp_path / str(warmup)), warmup_steps=warmup))
+        assert ("steps are all warm-up" in capsys.readouterr().err) == says
+
+
 def test_killed_amid_a_checkpoint(configs, whole, tmp_path):
     cfg = replace(configs[train_ppo], out=str(tmp_path))
     command = [sys.executable, "-c", DIES_BEFORE_ITS_SECOND_CHECKPOINT_HAS_A_NAME, json.dumps(asdict(cfg))]

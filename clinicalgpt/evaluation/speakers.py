@@ -25,7 +25,7 @@ from tqdm import tqdm
 from clinicalgpt.answers import FileModel, Reply, key_of
 from clinicalgpt.dataset import Example, common_beginning, micro_batches, pack, reply_examples
 from clinicalgpt.evaluation.endpoint import Endpoint
-from clinicalgpt.files import read_json
+from clinicalgpt.files import read_json, sha256
 from clinicalgpt.generate import generate
 from clinicalgpt.run import device_of, dtype_of, open_run
 from clinicalgpt.template import encode_dialogue, newest
@@ -146,8 +146,7 @@ def digest_of(folder):
         beside = [folder / "template.json", folder / "head.safetensors"] if part != folder else []
         for path in [*sorted(part.iterdir()), *beside]:
             if path.is_file():
-                with open(path, "rb") as file:
-                    hashed.update(f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+                hashed.update(f"{path.name} {sha256(path)}\n".encode())
         if part.name != "adapter":
             return hashed.hexdigest()
         folder = Path(read_json(folder / "config.json")["trunk"])
