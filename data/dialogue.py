@@ -30,12 +30,16 @@ def by_turns(turns, description=""):
     return texts[:len(texts) // 2 * 2]
 
 
-def add_dialogue(sets, split, turns, description="", task="", id="", system="", **meta):
-    """One record, in the set that the user's first words decide if there is no official one."""
+def add_dialogue(sets, split, turns, description="", task="", id="", system="", patient="", **meta):
+    """One record, in the set that the patient or else the user's first words decide if there is no official
+    one."""
     texts = by_turns(turns, description)
     if texts:
         task = task or ("qa" if len(texts) == 2 else "dialogue")
-        sets.add_task(split or split_of(texts[0]), task, id or digest(*texts)[:16], texts, system, **meta)
+        id = id or digest(*texts)[:16]
+        if patient:
+            sets.patients[f"{sets.source}-{id}"] = patient
+        sets.add_task(split or split_of(patient or texts[0]), task, id, texts, system, **meta)
     else:
         sets.drop("no answer to a user")
 

@@ -27,6 +27,7 @@ from data.releases import question_key
 ROLES = ("system", "user", "assistant")
 LANGUAGES = ("zh", "en", "other")
 ONE_ANSWER = ("exam", "diagnosis", "kg")    # tasks in which many questions rightly have one answer
+SCORED_BY = {"exam": ("options", "answer"), "diagnosis": ("label",)}     # what evaluate.py wants in meta
 ROWS, BANDS, LOOK_BACK = 5, 24, 8
 RUN, COMMON = 13, 20
 SIEVE = np.uint64(2**26 - 1)                        # a table of bits that most runs of no test fail to pass
@@ -131,6 +132,10 @@ def unusable(record, max_chars, min_chars):
         return "too long"
     if len(SPACE.sub("", answers[0])) < min_chars and record.get("task") not in ONE_ANSWER:
         return "answer too short"
+
+
+def can_be_scored(record):
+    return all(record.get("meta", {}).get(name) for name in SCORED_BY.get(record["task"], ()))
 
 
 # ---- many texts end to end

@@ -6,8 +6,9 @@ the answers, one of          "answers": [best, ..., worst]; "chosen" and "reject
                              "response_rejected"
 
 An answer is a text, a message, or a list of messages of which the last is the answer; where nothing else says
-what was asked, those before it do.  All records of a question are in one set; a file called test makes
-validation preferences, for there is no test of them.
+what was asked, those before it do.  "ranks", equal where answers tie, and meta's "kinds" are kept.  All
+records of a question are in one set; a file called test makes validation preferences, for there is no test of
+them.
 """
 from data.dialogue import NAME, by_turns, conversation, rename
 from data.prepare_alpaca import asked
@@ -30,6 +31,23 @@ def answer_text(answer, place):
     if isinstance(answer, dict):
         answer = answer.get("content", answer.get("value"))
     return field({"answer": answer}, place, "answer")
+
+
+def ranks_and_kinds(record, place, count):
+    """What the record has of ranks and, in meta, kinds."""
+    found, meta = {}, record.get("meta")
+    if "ranks" in record:
+        found["ranks"] = ranks = field(record, place, "ranks", list)
+        if len(ranks) != count or not all(type(rank) in (int, float) and abs(rank) < 1e15 for rank in ranks) \
+                or ranks != sorted(ranks):
+            raise ValueError(f"{place}: 'ranks' are not {count} numbers, rising from the best answer's; "
+                             "repair the record")
+    if isinstance(meta, dict) and "kinds" in meta:
+        found["meta"] = {"kinds": field(meta, place, "kinds", list)}
+        if [type(kind) for kind in meta["kinds"]] != [str] * count:
+            raise ValueError(f"{place}: meta's 'kinds' are not {count} words, one an answer; "
+                             "repair the record")
+    return found
 
 
 def question_of(record, place):
@@ -61,7 +79,7 @@ def convert(release, sets, name=""):
                          for role, text in zip(["user", "assistant"] * len(texts), texts, strict=False)]
             part = split or split_of("\n".join(texts))
             sets.add_ranking("train" if part == "train" else "valid", digest(*texts, *answers)[:16], messages,
-                             answers)
+                             answers, **ranks_and_kinds(record, place, len(answers)))
 
 
 if __name__ == "__main__":

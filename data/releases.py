@@ -41,6 +41,11 @@ def split_of(id, train=90):
     return "train" if percent < train else "valid" if percent < (train + 100) / 2 else "test"
 
 
+def check_there(release):
+    if not release.exists():
+        raise FileNotFoundError(f"{release}: no such file or folder; correct the path")
+
+
 def find(release, pattern, required=True):
     """The one file of that name in the folder of a release, at any depth; None if it may be absent and is."""
     found = sorted(release.rglob(pattern))
@@ -97,10 +102,27 @@ def read_text(path):
     except UnicodeDecodeError as error:
         start = error.start
     try:
-        return data.decode("gb18030")                # damaged UTF-8 is hardly ever whole GB18030
+        text = data.decode("gb18030")                # damaged UTF-8 is hardly ever whole GB18030
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, max(start, error.start)) + 1     # of the encoding that holds for longer
         raise ValueError(f"{path}:{line}: neither UTF-8 nor GB18030; save the file as UTF-8") from None
+    if char := misread(text):
+        line = text.count("\n", 0, text.index(char)) + 1
+        meant = char.encode("gb18030").decode("cp1252", "replace")
+        raise ValueError(f"{path}:{line}: not UTF-8, and {meant!r} would be {char!r} in GB18030; "
+                         "save the file as UTF-8")
+    return text
+
+
+def misread(text):
+    """A character that GB18030 makes of Western text ("°C": 癈), or None where such are at most a third of
+    those beyond ASCII.  The second byte of theirs is the letter that followed: of a character in GB2312, as
+    nearly all of simplified Chinese is, it never is one, of a fifth of traditional Chinese by chance."""
+    counts = Counter(text)
+    beyond = [char for char in counts if not char.isascii()]
+    lettered = [char for char in beyond if char >= "\u4e00" and len(pair := char.encode("gb18030")) == 2
+                and pair[1] < 128]
+    return lettered[0] if 3 * sum(counts[c] for c in lettered) > sum(counts[c] for c in beyond) else None
 
 
 def read_records(path):
@@ -109,7 +131,8 @@ def read_records(path):
     for place, record in (json_records if text.lstrip()[:1] in ("{", "[") else csv_records)(path, text):
         yield place, record
     if place is None:
-        raise ValueError(f"{path}:1: no records in it; download it again")
+        what = "no records in it" if text.strip() else "the file is empty"
+        raise ValueError(f"{path}:1: {what}; download or save it again")
 
 
 def json_records(path, text, kind=dict):
@@ -131,7 +154,9 @@ def json_records(path, text, kind=dict):
 
 
 def csv_records(path, text):
-    rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+    first = re.sub('"[^"]*"', "", re.match(r"[^\r\n]*", text)[0])
+    delimiter = max(",;\t", key=first.count)         # European spreadsheets write semicolons
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     line = 1
     try:
         header = next(rows, [])
@@ -139,7 +164,7 @@ def csv_records(path, text):
         for row in filter(None, rows):
             if len(row) != len(header):
                 raise ValueError(f"{path}:{line}: {len(row)} cells, the header has {len(header)}; "
-                                 "repair the commas or quotes")
+                                 "repair the separators or quotes")
             yield f"{path}:{line}", dict(zip(header, row, strict=True))
             line = rows.line_num + 1                 # where the next row begins: a cell may hold line breaks
     except csv.Error as error:
@@ -212,10 +237,10 @@ class Sets:
         if self._usable([message["content"] for message in messages], [chosen, rejected]):
             self._add(f"preferences_{split}", id, messages=messages, chosen=chosen, rejected=rejected)
 
-    def add_ranking(self, split, id, messages, answers):
-        """answers: two or more, from best to worst."""
+    def add_ranking(self, split, id, messages, answers, **more):
+        """answers: two or more, from best to worst; more: perhaps ranks and meta."""
         if self._usable([message["content"] for message in messages], answers):
-            self._add(f"preferences_{split}", id, messages=messages, answers=answers)
+            self._add(f"preferences_{split}", id, messages=messages, answers=answers, **more)
 
     def halve_valid(self):
         """For a release without its test file: half of the validation records become the test."""
@@ -249,7 +274,7 @@ class Sets:
         sizes = ", ".join(f"{name} {len(kept[name])}" for name in reversed(SETS) if kept[name])
         reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(self.dropped.items())) or "none"
         dropped = self.dropped.total()
-        cleaned = "".join(f"; {kind} {count}" for kind, count in sorted(self.cleaned.items()))
+        cleaned = "".join(f"; {kind} {count}" for kind, count in sorted(self.cleaned.items()) if count)
         return (f"{self.source}: in {total}, out {total - dropped} ({sizes}), "
                 f"dropped {dropped} ({reasons}){cleaned}; private: {private}")
 
@@ -307,11 +332,15 @@ def command(source, convert, argv=None, max_chars=1500, **flags):
     args = parser.parse_args(argv)
 
     def convert_and_write():
+        check_there(args.release)
         sets = Sets(source, args.max_chars, not args.no_deidentify, args.seed)
         convert(args.release, sets, **{name: getattr(args, name) for name in flags})
         if not sets.records:
             why = dict(sets.dropped) or "none of its files is here"
             raise ValueError(f"{args.release}: no usable record ({why}); see the head of the converter")
+        if sets.private and sets.deidentify and sets.seed == "0":
+            print("--seed 0 is no secret: anyone can compute again what took the place of names and dates; "
+                  "give --seed something secret", file=sys.stderr)
         return sets.write(args.out)
 
     report_errors(convert_and_write)

@@ -28,7 +28,8 @@ LONGEST, BATCH = 16 << 20, 200                       # bytes of a line; records 
 SETS = ("test", "valid", "preferences_valid", "train", "preferences_train")        # in order of precedence
 SPLIT, PREFERENCES = np.array([0, 1, 1, 2, 2]), (2, 4)             # test, valid, train; sets of preferences
 REASONS = ("", "empty", "broken Unicode", "control characters", "turns out of order",
-           "answer equal to the question or to the other answer", "too long", "answer too short", "language",
+           "answer equal to the question or to the other answer", "too long", "answer too short",
+           "test without the meta that scores it", "language",
            "left out by weight", "answer of many questions", "repeated", "asked in test", "asked in valid",
            "text of a test question", "text of a valid question", "near copy", "near copy in test",
            "near copy in valid")
@@ -123,6 +124,8 @@ def scan(path, piece, rules):
         ranked, where = hygiene.is_preference(record), split or split_of(record["id"])
         if ranked:
             where = "preferences_train" if where == "train" else "preferences_valid"
+        if not reason and where == "test" and not hygiene.can_be_scored(record):
+            reason = "test without the meta that scores it"
         keys, group = (0, 0, 0, 0), 0
         if not reason:
             answers, question = hygiene.answers_of(record), hygiene.question(record)
@@ -305,8 +308,8 @@ def judge_pairs(rows, repeats, pairs, jaccard, near):
 def as_prompt(line):
     record = json.loads(line)
     asked = next(number for number, turn in enumerate(record["messages"], 1) if turn["role"] == "user")
-    prompt = {"id": record["id"], "source": record.get("source", ""), "messages": record["messages"][:asked]}
-    return json.dumps(prompt, ensure_ascii=False).encode()
+    prompt = {name: record[name] for name in ("id", "source", "task", "meta") if name in record}
+    return json.dumps(prompt | {"messages": record["messages"][:asked]}, ensure_ascii=False).encode()
 
 
 def as_paragraph(line):

@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from data.releases import report_errors, write_files
+from data.releases import check_there, report_errors, write_files
 
 MAX_CHARS, MAX_PHRASE = 40, 12                       # longer ones are texts
 NAME = re.compile("[\u4e00-\u9fff]|[A-Za-z]{3}")
@@ -65,6 +65,7 @@ def command(source, convert, argv=None):
     args = parser.parse_args(argv)
 
     def convert_and_write():
+        check_there(args.release)
         facts = Facts()
         convert(args.release, facts)
         if not facts.lines:

@@ -70,7 +70,9 @@ def sources(tmp_path, monkeypatch):
         record("a-russian", "Как лечить грипп?", "Отдых и тепло."))
     put(tmp_path / "b_test.jsonl",
         *(record(f"b-{i}", text(f"test {i}"), text(f"answer {i}")) for i in range(3)),
-        record("b-kg", text("kg"), text("kg answer"), task="kg"))
+        record("b-kg", text("kg"), text("kg answer"), task="kg"),
+        record("b-exam", text("b-exam"), "答案：胃（A）", task="exam", options={"A": "胃"}),
+        record("b-label", text("b-label"), "诊断：胃炎", task="diagnosis"))
     put(tmp_path / "b_valid.jsonl", record("b-v", text("q5"), text("valid answer")))
     put(tmp_path / "b_preferences_train.jsonl",
         *(pair(f"b-p{i}", text("pq"), text("best"), text(f"worse {i}")) for i in range(3)),
@@ -84,6 +86,8 @@ EXPECTED = {                                         # id: (reason, the record t
     "a-copy": ("repeated", "a-3"), "a-near": ("near copy", "a-long"), "a-leak": ("asked in test", "b-0"),
     "a-inside": ("text of a test question", "b-0"), "a-control": ("control characters", None),
     "a-empty": ("empty", None), "a-russian": ("language", None), "a-5": ("asked in valid", "b-v"),
+    "b-exam": ("test without the meta that scores it", None),
+    "b-label": ("test without the meta that scores it", None),
     "b-leak": ("asked in test", "b-1"), "b-copy": ("repeated", "b-p1"),
     **{f"a-same{i}": ("answer of many questions", None) for i in range(4)}}
 
@@ -167,6 +171,8 @@ def test_weights(sources):
     assert train(0) == Counter() and len(read("out/test_qa.jsonl")) == 4
     assert train(2) == double and len(Path("out/pretrain.txt").read_text().splitlines()) == 25
     prompts = read("out/prompts.jsonl")                         # a-long and a-far ask the same
+    assert {name: next(p for p in prompts if p["id"] == "a-7")[name] for name in ("task", "meta")} == {
+        "task": "qa", "meta": {"group": "digestive"}}, "no rule can score it"
     assert len(prompts) == 24 and all([turn["role"] for turn in p["messages"]] == ["user"] for p in prompts)
 
 

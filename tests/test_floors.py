@@ -4,8 +4,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-FLOORS = ["alarms exam files kernels metrics parallel patterns plots ppo reward rope statistics",
-          "answers bpe cli config lora phrases probes report weights", "data safety",
+FLOORS = ["alarms exam files kernels metrics parallel patterns plots ppo rope statistics",
+          "answers bpe cli config phrases probes report weights", "data lora reward safety",
           "contamination diagnosis endpoint judge model tasks tokenizer",
           "rules scores template verdicts", "dataset generate shown", "clinicalgpt rubric run",
           "export memory pretrain roles speakers", "judged rollouts testset", "evaluate train_sft",

@@ -238,7 +238,7 @@ GOOD = '{"instruction": "问", "input": "", "output": "答"}\n'
     ("huatuo26m", "huatuo26M_test.json", '[{"instruction": ["问"], "output": [1]}]', ":1: 'instruction' and"),
     ("huatuo26m", "huatuo26M_test.json", json.dumps([huatuo("问", "答")])[:-1], ":1: the list has no end"),
     ("huatuo26m", "huatuo26M_test.json", "[]", ":1: no records"),
-    ("huatuo26m", "huatuo26M_test.json", "", ":1: no records"),
+    ("huatuo26m", "huatuo26M_test.json", "", ":1: the file is empty"),
     ("huatuo_kgqa", "llama_data.json", GOOD + '\n{"instru', ":3: the record here is not JSON"),
     ("huatuo_kgqa", "llama_data.json", GOOD + "7\n" + GOOD, ":2: '7"),
     ("huatuo_kgqa", "llama_data.json", GOOD.encode() + b"\xff\n", ":2: neither UTF-8 nor GB18030"),
@@ -266,7 +266,8 @@ def test_damage_is_named_and_nothing_is_written(releases, tmp_path, capsys, name
 
 def test_absent_and_doubled_files_are_named(releases, tmp_path, capsys):
     put(releases / "cMedQA2/question.csv", "question_id,content\n")
-    for name, folder, fault in [("cmedqa2", "none", "no file question.*"),
+    for name, folder, fault in [("cmedqa2", "none", "none: no such file or folder"),
+                                ("cmedqa2", "MedQA", "no file question.*"),
                                 ("cmedqa2", "cMedQA2", "are called question.*"),
                                 ("medicalgpt", "MedQA", "no usable record (none of its files is here)")]:
         with pytest.raises(SystemExit):
@@ -282,6 +283,33 @@ def test_encodings(tmp_path):
     put(path, text.encode().replace("三".encode(), b"\xe4\xb8"))
     with pytest.raises(ValueError, match="table.csv:2: neither UTF-8"):
         list(read_records(path))
+
+
+@pytest.mark.parametrize("encoding, text", [
+    ("cp1252", "38.0 °C and 50 µg of it"), ("cp1252", "the patient’s cough"),
+    ("latin-1", "Fièvre élevée"), ("latin-1", "größere Müdigkeit")])
+def test_western_text_is_not_read_as_chinese(tmp_path, encoding, text):
+    data = f"id,note\n1,x\n2,{text}\n".encode(encoding)
+    put(tmp_path / "a.csv", data)
+    data.decode("gb18030")                           # as it can be
+    with pytest.raises(ValueError, match=r"a.csv:3: not UTF-8, and .* in GB18030; save the file as UTF-8"):
+        list(read_records(tmp_path / "a.csv"))
+
+
+@pytest.mark.parametrize("text", [
+    "患者陶喆与朱镕基、㛃，体温38.0℃，50μg，500㎎", "Dr 朱镕基, 38.0 ℃ and 50 μg: only that", "500㎎ a day",
+    "病人因頭痛、發熱、咳嗽三天就診，檢查顯示肺部有濕囉音，診斷為肺炎，給予抗生素治療。"])
+def test_chinese_in_gb18030_is_read(tmp_path, text):
+    put(tmp_path / "a.csv", f"题\n\"{text}\"\n".encode("gb18030"))
+    assert [record for _, record in read_records(tmp_path / "a.csv")] == [{"题": text}]
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+def test_tables_have_commas_semicolons_or_tabs(tmp_path, mark):
+    rows = ["id", '"a,b;c;d"', "e"], ["1", '"x,y;z"', "2"]
+    put(tmp_path / "a.csv", "\n".join(map(mark.join, rows)))
+    (_, record), = read_records(tmp_path / "a.csv")
+    assert record == {"id": "1", "a,b;c;d": "x,y;z", "e": "2"}
 
 
 def test_a_failed_write_leaves_the_earlier_files_alone(converted, releases, tmp_path, monkeypatch):

@@ -155,3 +155,6 @@ def test_a_release_without_a_usable_fact_is_an_error(tmp_path, capsys):
     with pytest.raises(SystemExit):
         convert("xywy", tmp_path / "in", tmp_path / "out")
     assert "no fact in it ({'the head itself': 1})" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        convert("xywy", tmp_path / "none", tmp_path / "out")
+    assert f"{tmp_path}/none: no such file or folder" in capsys.readouterr().err

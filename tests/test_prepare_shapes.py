@@ -113,6 +113,52 @@ def test_ranked(converted):
     assert "in 10, out 7" in counts and "turns out of order, or one answer 2" in counts
 
 
+def test_ties_and_kinds_are_kept(converted):
+    ranked = {"messages": RANKED[1]["messages"], "answers": ["a", "b", "c"], "ranks": [1, 2, 2],
+              "meta": {"kinds": ["right", "cut", "wrong"], "ward": "7"}}
+    (_, record), = converted("ranked", {"a.json": [ranked]})[0]
+    assert record["ranks"] == [1, 2, 2] and record["meta"] == {"kinds": ["right", "cut", "wrong"]}
+
+
+def test_records_of_our_own_form_keep_task_and_meta_and_lose_what_is_private(converted):
+    def own(i, patient, task, reply, **meta):
+        asked = f"患者张伟于2023年5月6日入院，第{i}次发热。"
+        return {"id": "张伟", "task": task, "messages": [{"role": "user", "content": asked},
+                {"role": "assistant", "content": reply}], "meta": {"patient": patient, **meta}}
+
+    options = {"A": "张伟", "B": "2023年5月6日"}
+    records, counts = converted("messages", {"a.json": [
+        *(own(i, i % 9, "diagnosis", "诊断：肺炎", label="肺炎", aliases=["张伟的肺炎"], phone=13812345678)
+          for i in range(90)),
+        own(90, None, "exam", "答案：张伟（A）", options=options, answer="A"),
+        own(91, "", "not a task!", "休息")]})
+    assert "张伟" not in str(records) and "138" not in str(records) and "2023年5月6日" not in str(records)
+    assert "fields of meta left out 90" in counts
+    made = {int(said(record)[0][1].split("第")[1].split("次")[0]): (kind, record) for kind, record in records}
+    assert len(made) == 92 and made[91][1]["task"] == "qa" and made[91][1]["meta"] == {}
+    assert made[90][1]["task"] == "exam" and made[90][1]["meta"]["answer"] == "A"
+    assert all(text in said(made[90][1])[0][1] for text in made[90][1]["meta"]["options"].values())
+    seen = {}
+    for i in range(90):
+        kind, record = made[i]
+        assert record["task"] == "diagnosis" and record["meta"]["label"] == "肺炎"
+        assert record["meta"].keys() == {"label", "aliases"}
+        assert record["meta"]["aliases"][0][:-3] in said(record)[0][1], "not the name of the question"
+        seen.setdefault(i % 9, set()).add((kind, said(record)[0][1].split("第")[0]))
+    assert all(len(alike) == 1 for alike in seen.values()), "a patient has two sets, names or dates"
+    assert len({asked for alike in seen.values() for _, asked in alike}) == 9
+
+
+def test_a_public_seed_is_said_for_private_records_alone(tmp_path, capsys):
+    put(tmp_path / "in", {"a.json": [{"instruction": "q", "output": "a", "input": ""}]})
+    for flags, hints in ([], 1), (["--seed", "s"], 0), (["--no-deidentify"], 0):
+        convert("alpaca", tmp_path / "in", tmp_path / "out", *flags)
+        assert capsys.readouterr().err.count("give --seed something secret") == hints
+    command("x", lambda release, sets, name: sets.add_task("train", "qa", "1", ["q", "a"]),
+            [str(tmp_path), "--out", str(tmp_path / "out")], name={"default": ""})
+    assert capsys.readouterr().err == ""
+
+
 def test_two_rankings_of_one_question_are_no_repeat_but_a_copy_is():
     sets = Sets("x")
     for answers in ["a", "b", "c"], ["a", "c", "b"], ["a", "b", "c"]:
@@ -154,6 +200,12 @@ USER, GPT = {"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}
     ("ranked", [{"question": "q", "answers": ["a", 7]}], ":2: no text 'answer'"),
     ("ranked", [{"question": "q", "chosen": "a"}], ":2: no text 'answer'"),
     ("ranked", [{"chosen": "a", "rejected": "b"}], ":2: no text 'question'"),
+    *(("ranked", [RANKED[0] | {"ranks": ranks}], ":2: 'ranks' are not 3 numbers, rising")
+      for ranks in ([1, 2], [1, 3, 2], [1, 2, "3"], [1, 2, float("nan")], [True, 2, 3])),
+    ("ranked", [RANKED[0] | {"ranks": None}], ":2: no list 'ranks'"),
+    ("ranked", [RANKED[0] | {"meta": {"kinds": ["right", "wrong"]}}], ":2: meta's 'kinds' are not 3 words"),
+    ("messages", [{"messages": [{"role": "user", "content": "q"}], "meta": {"patient": {}}}],
+     ":2: 'patient' holds an object"),
 ])
 def test_damage_is_named_and_nothing_is_written(tmp_path, capsys, name, content, fault):
     put(tmp_path / "in", {"a.json": content})
