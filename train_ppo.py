@@ -226,7 +226,7 @@ def load(cfg, roles):
             raise ValueError(f"--rewards {name}: says nothing of any of the {len(prompts)} prompts; in their "
                              "meta is not what it checks (clinicalgpt/rules.py)")
     held_out = load_prompts(valid, *words, cfg.max_len) if valid else []
-    tasks = {str(prompt.record.get("task")) for prompt in prompts}          # other questions tell nothing
+    tasks = {str(prompt.record.get("task")) for prompt in prompts}          # look at what is trained
     alike = [prompt for prompt in held_out if str(prompt.record.get("task")) in tasks]
     files = cfg.pretrain or ([] if cfg.data else [tiny_data(cfg.lang, cfg.seed) / "mix.jsonl"])
     mix = load_dialogues(files, *words, cfg.max_len + cfg.max_new_tokens)[0] \
