@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The whole story on the embedded default: tiny base -> SFT -> reward model -> PPO -> evaluation of base, SFT and PPO -> report.
-#   ./speedrun.sh            under 6 minutes on 2 CPU cores;  report: runs/speedrun/report.html
+#   ./speedrun.sh            under 6 minutes on 2 CPU cores (in English 9);  report: runs/speedrun/report.html
 #   ./speedrun.sh --smoke    the same path, seconds a stage
 #   ./speedrun.sh --seed 3 --lang en --out runs/speedrun-en
 set -euo pipefail
