@@ -12,7 +12,7 @@ import torch
 import train_ppo
 from clinicalgpt import roles as ROLES
 from clinicalgpt import rollouts as ROLLOUTS
-from clinicalgpt.dataset import Example, Pack, micro_batches, pack
+from clinicalgpt.dataset import Example, Pack, batch_of_step, micro_batches, pack
 from clinicalgpt.generate import generate
 from clinicalgpt.lora import adapter_parameters, add_lora, copy_adapter, lora_layers
 from clinicalgpt.model import Transformer
@@ -415,6 +415,22 @@ def test_dialogues_mixed_in():
         assert (gradient is None) == (ours[name] is None) == (not name.endswith(".policy"))
         if gradient is not None:
             close(ours[name], gradient)
+
+
+def test_the_mix_keeps_its_epochs(monkeypatch):
+    """Mini-batches of 3, 3 and 2 answers draw 2 dialogues each: all eight, before one comes again."""
+    drawn = []
+
+    def draws(*args):
+        drawn.append(batch_of_step(*args))
+        return drawn[-1]
+    monkeypatch.setattr(train_ppo, "batch_of_step", draws)
+    cfg, roles = replace(CONFIG, minibatches=3, ppo_epochs=1), make_roles(trained=True)
+    mix = examples([(n, 3) for n in (2, 1, 4, 3, 2, 5, 1, 2)], seed=5)
+    rollouts, _ = rollouts_of(roles, cfg)
+    for step in range(2):
+        update(roles, rollouts, optimizer_of(roles, 0.0), step, cfg, RUN, dict(STATE), mix)
+    assert len(drawn) == 6 and sorted(sum(drawn[:4], [])) == list(range(8))
 
 
 def test_grpo_has_its_kl_in_the_loss():
